@@ -1,0 +1,1 @@
+"""Data: annotations, class names, reading of videos, sampling, transforms, loading."""

@@ -1,0 +1,1 @@
+"""Video models on a CLIP image encoder, and the heads and losses that train them."""

@@ -1,0 +1,1 @@
+"""Commands: the only place where configuration, data and models meet."""

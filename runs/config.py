@@ -1,0 +1,155 @@
+"""The composed configuration of a run, and the checks that need more than one section. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from datasets.augmentation_config import AugmentationConfig
+from datasets.config import DataConfig, DataLoaderConfig
+from models.config import MODEL_NAMES, ModelConfig, VideoConfig
+from runs.release_keys import RELEASE_VOCABULARY
+from runs.train_config import TestConfig, TrainConfig
+from utils.config import Resolved, load_config, require, resolve_config
+from utils.optim_config import OptimizerConfig
+
+
+@dataclass(frozen=True)
+class TensorboardConfig:
+    """TENSORBOARD: event files in OUTPUT_DIR (needs the extra `tensorboard`)."""
+
+    enable: bool = False
+    """Whether event files are written."""
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """WANDB: a run at Weights & Biases (needs the extra `wandb`; credentials come from its own
+    environment)."""
+
+    enable: bool = False
+    """Whether the run is reported there."""
+    project: str = "dist-video"
+    """Project under which the run appears."""
+    name: str = ""
+    """Name of the run; empty: the last part of OUTPUT_DIR."""
+
+
+@dataclass(frozen=True)
+class CustomConfig:
+    """CUSTOM: components of your own, in a module of your own."""
+
+    module: str = ""
+    """Importable module, or path of a .py file, that defines them; imported before anything is built."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The module's own section, checked against the dataclass that it defines as CONFIG."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run: what is trained, on what, how, and where the results go."""
+
+    task_type: Literal["classification"] = "classification"
+    """What the model is trained and tested for."""
+    output_dir: str = "output"
+    """Folder of everything that the run writes."""
+    output_cfg_file: str = "config.yaml"
+    """Name of the resolved configuration in OUTPUT_DIR."""
+    num_gpus: int | None = None
+    """GPUs of this machine to use; null: all that are visible; 0: the CPU."""
+    dist_backend: Literal["auto", "nccl", "gloo"] = "auto"
+    """How processes talk to each other; auto: nccl on GPUs, gloo on the CPU."""
+    random_seed: int = 0
+    """Seed of everything random."""
+    log_period: int = 10
+    """Optimizer steps between two lines of progress in the log."""
+    log_model_info: bool = True
+    """Whether the log starts with the model's size and cost."""
+    log_config_info: bool = True
+    """Whether the log starts with the resolved configuration."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    test: TestConfig = field(default_factory=TestConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    data_loader: DataLoaderConfig = field(default_factory=DataLoaderConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    tensorboard: TensorboardConfig = field(default_factory=TensorboardConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    custom: CustomConfig = field(default_factory=CustomConfig)
+
+    def __post_init__(self) -> None:
+        require(bool(self.output_dir), "OUTPUT_DIR", "no folder given", "name the folder for results")
+        require(self.log_period >= 1, "LOG_PERIOD", f"{self.log_period} is not positive", "10 is usual")
+        require(self.random_seed >= 0, "RANDOM_SEED", f"{self.random_seed} is negative", "give 0 or more")
+        gpus = self.num_gpus
+        require(gpus is None or gpus >= 0, "NUM_GPUS", f"{gpus} is negative", "null: all visible; 0: the CPU")
+        self._check_model()
+        self._check_crops()
+        self._check_mixing()
+
+    def _check_model(self) -> None:
+        require(
+            self.model.name in MODEL_NAMES or bool(self.custom.module),
+            "MODEL.NAME",
+            f"{self.model.name!r} is not one of {', '.join(MODEL_NAMES)}",
+            "take one of these, or name the module that defines it in CUSTOM.MODULE",
+        )
+        frozen = self.video.backbone.freeze_text and self.video.backbone.freeze_visual
+        require(
+            frozen or self.model.name not in MODEL_NAMES,
+            "VIDEO.BACKBONE.FREEZE_TEXT"
+            if self.video.backbone.freeze_visual
+            else "VIDEO.BACKBONE.FREEZE_VISUAL",
+            f"false given, but model {self.model.name!r} leaves CLIP frozen",
+            "set it to true or leave it out",
+        )
+
+    def _check_crops(self) -> None:
+        patch, architecture = self.video.backbone.patch_size, self.video.backbone.meta_arch_name
+        if patch is None:
+            return
+        for key in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
+            size = getattr(self.data, key.lower())
+            require(
+                size % patch == 0,
+                f"DATA.{key}",
+                f"{size} pixels cannot be cut into the {patch}-pixel patches of {architecture}",
+                f"take a multiple of {patch}, such as {max(1, size // patch) * patch}",
+            )
+
+    def _check_mixing(self) -> None:
+        batch, micro = self.train.batch_size, self.train.micro_batch_size
+        group = min(self.augmentation.mixup.group_size, batch)
+        if not self.augmentation.mixes:
+            return
+        require(
+            batch % group == 0,
+            "TRAIN.BATCH_SIZE",
+            f"{batch} clips cannot be cut into groups of AUGMENTATION.MIXUP.GROUP_SIZE {group} for mixing",
+            "make the batch a multiple of the group",
+        )
+        require(
+            micro is None or micro % group == 0,
+            "TRAIN.MICRO_BATCH_SIZE",
+            f"{micro} clips are not whole groups of AUGMENTATION.MIXUP.GROUP_SIZE {group} for mixing",
+            f"set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of {micro}",
+        )
+
+    @property
+    def test_dataset(self) -> str:
+        """TEST.DATASET, or TRAIN.DATASET where that is empty."""
+        return self.test.dataset or self.train.dataset
+
+
+def load_run_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Load a run's configuration, written in this project's vocabulary or in that of the original release."""
+    return load_config(RunConfig, path, overrides, RELEASE_VOCABULARY)
+
+
+def resolve_run_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Resolved[RunConfig]:
+    """As `load_run_config`, with the origin of every key and the warnings as data."""
+    return resolve_config(RunConfig, path, overrides, RELEASE_VOCABULARY)

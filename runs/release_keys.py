@@ -1,0 +1,5 @@
+"""The vocabulary of the original DiST/TAdaConv configuration files, as a table."""
+
+from utils.config import Vocabulary
+
+RELEASE_VOCABULARY = Vocabulary(name="the original release")
