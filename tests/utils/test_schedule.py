@@ -1,0 +1,53 @@
+"""The learning rate against the numbers of the published recipe and against its invariants."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from utils.schedule import LearningRateSchedule
+
+PUBLISHED = LearningRateSchedule(
+    base_lr=3.2e-5, max_epoch=36, policy="cosine", warmup_epochs=6, warmup_start_lr=8e-8, min_lr=0.0
+)
+
+
+def test_published_recipe_starts_peaks_and_ends_where_it_says() -> None:
+    assert PUBLISHED.at(0) * 10 == pytest.approx(8e-7)
+    assert max(PUBLISHED.at(e / 100) for e in range(3600)) * 10 == pytest.approx(2.99e-4, rel=2e-3)
+    assert PUBLISHED.at(6) == pytest.approx(3.2e-5 * 0.5 * (1 + math.cos(math.pi / 6)))
+    assert PUBLISHED.at(36) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_warm_up_is_linear_and_meets_the_cosine() -> None:
+    middle = (PUBLISHED.at(0) + PUBLISHED.at(6)) / 2
+    assert PUBLISHED.at(3) == pytest.approx(middle)
+    assert PUBLISHED.at(6 - 1e-9) == pytest.approx(PUBLISHED.at(6), rel=1e-6)
+
+
+def test_min_lr_is_a_floor_everywhere() -> None:
+    floored = LearningRateSchedule(
+        base_lr=1.0, max_epoch=10, warmup_epochs=2, warmup_start_lr=0.0, min_lr=0.1
+    )
+    rates = [floored.at(e / 10) for e in range(120)]
+    assert min(rates) == 0.1
+    assert floored.at(5) == pytest.approx(0.5)
+
+
+def test_constant_stays() -> None:
+    constant = LearningRateSchedule(base_lr=2.0, max_epoch=4, policy="constant")
+    assert {constant.at(e) for e in (0, 1.5, 4)} == {2.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"policy": "cosin"}, "cosin"),
+        ({"warmup_epochs": 11}, "warmup_epochs 11"),
+        ({"max_epoch": 0}, "max_epoch"),
+    ],
+)
+def test_impossible_schedules_are_refused(settings: dict, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        LearningRateSchedule(**{"base_lr": 1.0, "max_epoch": 10, **settings})

@@ -1,0 +1,186 @@
+"""Communication between the processes of one run, right with no process group too.
+
+A run is one process (no process group: every function below is then the identity), or W processes that
+torchrun or `runs/launch.py` started, one per GPU, or per worker on a CPU. On GPUs tensors travel through NCCL
+and small host-side facts through gloo; on a CPU everything travels through gloo.
+
+Collective functions must be called by every process, in the same order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+Value = TypeVar("Value")
+
+# Texts by which NCCL and gloo say that the other end of a connection has gone, not that we made a mistake.
+PEER_LOSS_MARKS = (
+    "connection closed by peer",
+    "connection reset by peer",
+    "connection refused",
+    "broken pipe",
+    "socket timeout",
+    "timed out",
+    "remote process exited",
+    "nccl communicator was aborted",
+    "gloo/transport/tcp",
+)
+
+
+class PeerLostError(RuntimeError):
+    """Another process of this run died or stopped answering, so a collective operation could not finish."""
+
+
+def launched_by_elastic() -> bool:
+    """True when torchrun (or another launcher with its environment) started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def is_initialised() -> bool:
+    """True when this process belongs to a process group."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    """This process's number among all processes of the run; 0 without a process group."""
+    return dist.get_rank() if is_initialised() else 0
+
+
+def world_size() -> int:
+    """Number of processes of the run; 1 without a process group."""
+    return dist.get_world_size() if is_initialised() else 1
+
+
+def local_rank() -> int:
+    """This process's number on its own machine, as the launcher gave it; 0 without one."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if is_initialised() else 0
+
+
+def is_main() -> bool:
+    """True for the one process that writes files and speaks to the user."""
+    return rank() == 0
+
+
+def initialise(device_type: str, timeout_seconds: float, backend: str = "") -> None:
+    """Join the process group that the launcher's environment describes; without one do nothing.
+
+    device_type: "cuda" or "cpu". backend: "nccl" or "gloo" for the tensors; "" takes what suits the device.
+    Raises ValueError for a backend that cannot serve the device, PeerLostError when the others do not come.
+    """
+    if not launched_by_elastic() or is_initialised():
+        return
+    backend = backend or ("nccl" if device_type == "cuda" else "gloo")
+    if device_type == "cpu" and backend != "gloo":
+        raise ValueError(f"backend {backend!r} cannot serve a CPU run: use gloo")
+    # The host side always gets gloo: stop flags and counts then need no GPU synchronisation.
+    groups = "gloo" if device_type == "cpu" else f"cpu:gloo,cuda:{backend}"
+    try:
+        dist.init_process_group(groups, timeout=timedelta(seconds=timeout_seconds))
+    except dist.DistError as error:
+        raise PeerLostError(
+            f"the processes of this run did not all meet within {timeout_seconds:.0f} s"
+        ) from error
+
+
+def shutdown() -> None:
+    """Leave the process group, if there is one."""
+    if is_initialised():
+        dist.destroy_process_group()
+
+
+def barrier() -> None:
+    """Wait until every process has come here (on the host side: no GPU is involved)."""
+    if world_size() > 1:
+        all_reduce_sum(torch.zeros(1))
+
+
+def all_reduce_sum(tensor: Tensor) -> Tensor:
+    """Sum of `tensor` over all processes, in place and returned; works on any device the run uses."""
+    if world_size() > 1:
+        with peer_loss_named():
+            dist.all_reduce(tensor, op=dist.ReduceOp.SUM)
+    return tensor
+
+
+def all_reduce_max(tensor: Tensor) -> Tensor:
+    """Element-wise maximum of `tensor` over all processes, in place and returned."""
+    if world_size() > 1:
+        with peer_loss_named():
+            dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return tensor
+
+
+def gather(value: Value) -> list[Value]:
+    """The value of every process, in rank order, on every process. Values: plain types and CPU tensors."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    with peer_loss_named():
+        dist.all_gather_object(values, value)  # over gloo: the group always has a host side
+    return values
+
+
+def broadcast(value: Value) -> Value:
+    """The main process's value, on every process. Values: plain types and CPU tensors."""
+    if world_size() == 1:
+        return value
+    holder: list[Any] = [value if is_main() else None]
+    with peer_loss_named():
+        dist.broadcast_object_list(holder, src=0, device=torch.device("cpu"))
+    return holder[0]
+
+
+def wrap(module: nn.Module, device: torch.device) -> nn.Module:
+    """`module` whose trainable weights' gradients are averaged over the processes; itself when there is one
+    process.
+
+    Frozen parameters and all buffers stay outside the communication: every process loads the same ones.
+    """
+    if world_size() == 1:
+        return module
+    ignored = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
+    ignored += [name for name, _ in module.named_buffers()]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, ignored)
+    device_ids = [device.index] if device.type == "cuda" else None
+    with peer_loss_named():
+        return DistributedDataParallel(
+            module, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
+
+
+@contextmanager
+def gradients_kept_local(module: nn.Module, active: bool) -> Iterator[None]:
+    """Inside, with `active`, backward passes add up gradients without communicating them."""
+    if active and isinstance(module, DistributedDataParallel):
+        with module.no_sync():
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def peer_loss_named() -> Iterator[None]:
+    """Turn the backends' errors about a vanished process into PeerLostError; leave all others as they are."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world_size() > 1 and _speaks_of_a_lost_peer(error):
+            raise PeerLostError(
+                f"process {rank()} of {world_size()} lost contact with another process of this run: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+        raise
+
+
+def _speaks_of_a_lost_peer(error: RuntimeError) -> bool:
+    text = str(error).lower()
+    return isinstance(error, dist.DistError) or any(mark in text for mark in PEER_LOSS_MARKS)

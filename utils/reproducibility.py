@@ -1,0 +1,61 @@
+"""Seeds, and the states of all random generators as plain types and tensors (so that a checkpoint may hold
+them).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+SEED_LIMIT = 2**63 - 1
+
+
+def seed_everything(seed: int, process: int = 0) -> None:
+    """Seed Python's, numpy's and torch's generators; each process of a run draws from its own stream."""
+    combined = (
+        seed + process * 0x9E3779B97F4A7C15
+    ) % SEED_LIMIT  # the golden ratio spreads neighbouring numbers
+    random.seed(combined)
+    np.random.seed(combined % 2**32)
+    torch.manual_seed(combined)
+
+
+def deterministic_kernels(enabled: bool) -> None:
+    """Ask torch for kernels whose result does not depend on timing; operations without one raise."""
+    torch.use_deterministic_algorithms(enabled)
+    torch.backends.cudnn.benchmark = not enabled
+
+
+def random_state() -> dict[str, Any]:
+    """States of this process's generators: Python, numpy (legacy global), torch CPU and each visible GPU."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "python": {"version": version, "words": list(words), "gauss": gauss},
+        "numpy": {
+            "name": name,
+            "keys": torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            "position": int(position),
+            "has_gauss": int(has_gauss),
+            "cached": float(cached),
+        },
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put the generators back to what `random_state` captured. GPU states beyond those visible now are left
+    out.
+    """
+    python, legacy = state["python"], state["numpy"]
+    random.setstate((python["version"], tuple(python["words"]), python["gauss"]))
+    keys = legacy["keys"].numpy().astype(np.uint32)
+    np.random.set_state((legacy["name"], keys, legacy["position"], legacy["has_gauss"], legacy["cached"]))
+    torch.set_rng_state(state["torch"].cpu())
+    if torch.cuda.is_available():
+        for index, device_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(device_state.cpu(), index)

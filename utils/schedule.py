@@ -1,0 +1,56 @@
+"""The learning rate as one pure function of the position in training.
+
+Position is the fractional epoch e = steps done / steps per pass over the data, so a resumed run needs no
+state.
+
+    e < warmup_epochs    linear from warmup_start_lr to the policy's rate at warmup_epochs
+    cosine               base_lr · ½ (1 + cos(π · e / max_epoch))
+    constant             base_lr
+
+The result never falls below min_lr. Parameter groups multiply it by their own factor (`utils/optim.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+POLICIES = ("cosine", "constant")
+
+
+@dataclass(frozen=True)
+class LearningRateSchedule:
+    """Rates are absolute, lengths are in epochs (single passes over the data, fractions allowed)."""
+
+    base_lr: float
+    max_epoch: float
+    policy: str = "cosine"
+    warmup_epochs: float = 0.0
+    warmup_start_lr: float = 0.0
+    min_lr: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise ValueError(
+                f"learning-rate policy {self.policy!r} is unknown: choose one of {', '.join(POLICIES)}"
+            )
+        if self.max_epoch <= 0:
+            raise ValueError(f"max_epoch must be positive, got {self.max_epoch}")
+        if not 0 <= self.warmup_epochs <= self.max_epoch:
+            raise ValueError(
+                f"warmup_epochs {self.warmup_epochs} must lie between 0 and max_epoch {self.max_epoch}"
+            )
+
+    def at(self, epoch: float) -> float:
+        """The base learning rate after `epoch` (fractional, from 0) passes over the data."""
+        if epoch < self.warmup_epochs:
+            top = self._without_warmup(self.warmup_epochs)
+            rate = self.warmup_start_lr + (top - self.warmup_start_lr) * epoch / self.warmup_epochs
+        else:
+            rate = self._without_warmup(epoch)
+        return max(rate, self.min_lr)
+
+    def _without_warmup(self, epoch: float) -> float:
+        if self.policy == "cosine":
+            return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * min(epoch / self.max_epoch, 1.0)))
+        return self.base_lr
