@@ -32,8 +32,7 @@ class TrainConfig:
     """Compute in half precision where the device can; false: float32."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Number format of the computation. auto: bf16 where the device has it, else fp16 with loss
-    scaling on other
-    GPUs and fp32 on a CPU (fp32 anywhere with TRAIN.MIXED_PRECISION false)."""
+    scaling on a GPU and fp32 on a CPU (fp32 anywhere with TRAIN.MIXED_PRECISION false)."""
     tf32: bool = True
     """Let NVIDIA GPUs compute float32 matrix products in TF32."""
     compile: bool = False

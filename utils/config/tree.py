@@ -6,7 +6,7 @@ that every later complaint can name file and line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -76,6 +76,19 @@ def parse_value(text: str, source: str) -> Leaf | Tree:
     if isinstance(node, yaml.ScalarNode) and node.style is None:
         return Leaf(leaf.value, text.strip(), source, from_command_line=True)
     return leaf
+
+
+def tree_of_values(values: Mapping[str, Any], source: str) -> Tree:
+    """Plain values as a tree, all of them from one source."""
+    return {key: _branch_of_value(value, source) for key, value in values.items()}
+
+
+def _branch_of_value(value: Any, source: str) -> Leaf | Tree:
+    if isinstance(value, Mapping):
+        return tree_of_values(value, source)
+    if isinstance(value, (list, tuple)):
+        return Leaf([_branch_of_value(item, source) for item in value], None, source)
+    return Leaf(value, None if value is None else str(value), source)
 
 
 def _tree_of(node: yaml.MappingNode, name: str, from_command_line: bool = False) -> Tree:
@@ -160,6 +173,11 @@ def find_leaf(tree: Tree, dotted: str) -> Leaf | None:
     """The leaf at a dotted key, or None (also where a section stands there)."""
     branch = find(tree, dotted)
     return branch if isinstance(branch, Leaf) else None
+
+
+def replaced(leaf: Leaf, value: Any) -> Leaf:
+    """The leaf with another scalar value, still known to come from where it was written."""
+    return Leaf(value, None if value is None else str(value), leaf.source, leaf.from_command_line)
 
 
 def nested(dotted: str, value: Leaf | Tree) -> Tree:

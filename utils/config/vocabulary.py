@@ -13,7 +13,7 @@ from typing import Any
 
 from utils.config.convert import plain
 from utils.config.errors import ConfigError, Problem
-from utils.config.tree import Leaf, Tree, find_leaf, merge, nested, walk, without
+from utils.config.tree import Leaf, Tree, find_leaf, merge, nested, replaced, walk, without
 
 Adapter = Callable[[Tree], tuple[Tree, list[str]]]
 """A translation that needs more than one key: returns the new tree and what to warn about."""
@@ -26,7 +26,8 @@ class Vocabulary:
     renamed: old key -> key here. A value under the new name wins, unless only the old one came from the
         command line.
     values: key -> {old value: value here}.
-    only: key -> (the one value this project does, what to do instead of another).
+    only: key -> (the one value this project does, what to say to another). With it the key has no effect,
+        and is not worth a warning either, unless `ignored` has it, too.
     ignored: key pattern (`*` allowed) -> why it has no meaning here. All that occur are named in one warning.
     adapters: translations that look at several keys, run in order before everything else.
     advice: like adapters, but only for files in which a key of the other release occurs; run at the end.
@@ -98,21 +99,20 @@ class Vocabulary:
             if plain(leaf) != value and leaf.value is not None:
                 message = f"{plain(leaf)!r} is not available; this project does {value!r}"
                 problems.append(Problem(message, key, leaf.source, remedy))
-            tree = without(tree, key)
+            if not self._is_ignored(key):
+                tree = without(tree, key)
         if problems:
             raise ConfigError(problems=problems)
         return tree
 
     def _drop_ignored(self, tree: Tree) -> tuple[Tree, list[str]]:
-        found = [key for key, _ in walk(tree) if any(fnmatchcase(key, pattern) for pattern in self.ignored)]
+        found = [key for key, _ in walk(tree) if self._is_ignored(key)]
         for key in found:
             tree = without(tree, key)
         return tree, found
 
-
-def replaced(leaf: Leaf, value: Any) -> Leaf:
-    """The leaf with another scalar value, still known to come from where it was written."""
-    return Leaf(value, None if value is None else str(value), leaf.source, leaf.from_command_line)
+    def _is_ignored(self, key: str) -> bool:
+        return any(fnmatchcase(key, pattern) or pattern == f"{key}.*" for pattern in self.ignored)
 
 
 def _is_empty(leaf: Leaf) -> bool:

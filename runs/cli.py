@@ -1,0 +1,155 @@
+"""The command line that all commands share: configuration, its overrides, help, and errors without traceback.
+
+    python runs/run.py --cfg FILE [--print-config] [--list-keys [PREFIX]] [KEY VALUE ...]
+
+Torch-free: `--help` and a mistake in the configuration are answered before torch is imported.
+
+A command's entry file looks like this:
+
+    with readable_errors():
+        invocation = parse_command(sys.argv[1:], description=__doc__)
+        from runs.launch import run          # torch is imported only now
+        run(invocation.config)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from runs.config import RunConfig, resolve_run_config
+from utils.config import ConfigError, list_keys, to_yaml
+
+EXIT_BAD_INPUT = 2
+"""Exit code of a command that was given something it cannot work with."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of a command, parsed: its configuration, its own options, and the words to repeat it."""
+
+    config: RunConfig
+    sources: dict[str, str]
+    options: argparse.Namespace
+    command: str
+
+
+def parse_command(
+    arguments: Sequence[str],
+    *,
+    description: str,
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None,
+    pairs_as_option: bool = False,
+    needs_file: bool = True,
+) -> Invocation:
+    """Parse a command line and load the configuration that it names.
+
+    Args:
+        arguments: the words after the script's name.
+        description: first part of the help text.
+        add_options: adds the command's own options to the parser.
+        pairs_as_option: take overrides as `--set KEY VALUE`, for a command with positional arguments.
+        needs_file: whether `--cfg` must be given (otherwise all keys have their defaults without it).
+    Raises:
+        ConfigError: the configuration cannot be used.
+        SystemExit: after --help, --print-config or --list-keys, and on unknown options.
+    """
+    parser = _parser(description, pairs_as_option)
+    if add_options is not None:
+        add_options(parser)
+    options = parser.parse_args(arguments) if pairs_as_option else parser.parse_intermixed_args(arguments)
+    if options.list_keys is not None:
+        _print_and_exit(list_keys(RunConfig, options.list_keys))
+    if options.cfg is None and needs_file:
+        raise ConfigError(
+            "no configuration given", remedy="add --cfg FILE, such as one below configs/projects"
+        )
+    pairs = [word for pair in options.pairs for word in pair] if pairs_as_option else options.pairs
+    resolved = resolve_run_config(options.cfg, pairs)
+    if is_first_process():
+        for message in resolved.warnings:
+            print_block("warning", message)
+    if options.print_config:
+        _print_and_exit(to_yaml(resolved.config, resolved.sources).rstrip("\n"))
+    command = shlex.join(["python", _script_name(), *arguments])
+    return Invocation(resolved.config, resolved.sources, options, command)
+
+
+def _parser(description: str, pairs_as_option: bool) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--cfg", metavar="FILE", help="YAML file that describes the run")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the resolved configuration, with origins, and exit"
+    )
+    parser.add_argument(
+        "--list-keys",
+        nargs="?",
+        const="",
+        metavar="PREFIX",
+        help="print every key (that starts with PREFIX) with type, default and meaning, and exit",
+    )
+    meaning = "override a key of the configuration, such as TRAIN.BATCH_SIZE 64; the value is parsed as YAML"
+    if pairs_as_option:
+        parser.add_argument(
+            "--set",
+            nargs=2,
+            action="append",
+            default=[],
+            dest="pairs",
+            metavar=("KEY", "VALUE"),
+            help=meaning,
+        )
+    else:
+        parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help=meaning)
+    return parser
+
+
+def _print_and_exit(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # `--list-keys | head` closes the pipe early
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)
+
+
+def _script_name() -> str:
+    script = sys.argv[0] or "runs/run.py"
+    relative = os.path.relpath(script)
+    return script if relative.startswith("..") else relative
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that talks: the only one, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def print_block(kind: str, text: str) -> None:
+    """Print a warning or an error to stderr, wrapped, its first line led by `kind`."""
+    lines = [
+        textwrap.fill(line, 110, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    ]
+    print(f"{kind}: " + "\n".join(lines), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors that people can mend into one block of text on stderr and exit code 2.
+
+    `ConfigError` always; further exception types (an unreadable annotation, a failed download) as given.
+    Anything else is a defect and keeps its traceback.
+    """
+    try:
+        yield
+    except (ConfigError, *kinds) as error:
+        if is_first_process():
+            print_block("error", str(error))
+        raise SystemExit(EXIT_BAD_INPUT) from None

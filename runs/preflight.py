@@ -1,0 +1,68 @@
+"""What can be checked before anything heavy is imported: that named files and folders are there. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runs.config import RunConfig
+from utils.config import ConfigError, Problem
+
+
+def check_paths(config: RunConfig, reads_videos: bool = True) -> None:
+    """Check that a run's input is there.
+
+    `reads_videos` is false for commands that use a model without a data set.
+    Raises:
+        ConfigError: naming every path that is missing, and the key that sets it.
+    """
+    problems = [*_data_problems(config)] if reads_videos else []
+    problems += _file_problems(config)
+    if problems:
+        raise ConfigError(problems=problems)
+
+
+def _data_problems(config: RunConfig) -> list[Problem]:
+    problems = []
+    if config.train.enable and not config.train.dataset:
+        problems.append(Problem("no data set given", "TRAIN.DATASET", remedy="name one, such as ssv2 or csv"))
+    if config.test.enable and not config.test_dataset:
+        problems.append(Problem("no data set given", "TEST.DATASET", remedy="name one, such as ssv2 or csv"))
+    for key, folder in (
+        ("DATA_ROOT_DIR", config.data.data_root_dir),
+        ("ANNO_DIR", config.data.annotation_dir),
+    ):
+        if not folder:
+            problems.append(
+                Problem("no folder given", f"DATA.{key}", remedy=f"add: DATA.{key} /path/to/folder")
+            )
+        elif not is_url(folder) and not Path(folder).is_dir():
+            problems.append(Problem(f"folder {folder} does not exist", f"DATA.{key}"))
+    return problems
+
+
+def _file_problems(config: RunConfig) -> list[Problem]:
+    named = {
+        "TRAIN.CHECKPOINT_FILE_PATH": config.train.checkpoint_file_path if config.train.enable else "",
+        "TEST.CHECKPOINT_FILE_PATH": config.test.checkpoint_file_path if config.test.enable else "",
+        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": config.video.backbone.pretrain_weight_path,
+    }
+    remedies = {
+        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": "give an open_clip tag (openai), or the path of a file"
+    }
+    return [
+        Problem(f"file {path} does not exist", key, remedy=remedies.get(key, ""))
+        for key, path in named.items()
+        if looks_like_a_path(path) and not Path(path).is_file()
+    ]
+
+
+def is_url(path: str) -> bool:
+    """Whether a root is remote (`s3://bucket/videos`)."""
+    return "://" in path
+
+
+def looks_like_a_path(name: str) -> bool:
+    """Whether a name is meant as a file rather than as a tag or a name of the model zoo."""
+    return not is_url(name) and (
+        "/" in name or Path(name).suffix in (".pt", ".pth", ".pyth", ".safetensors", ".bin")
+    )
