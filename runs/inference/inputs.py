@@ -1,0 +1,95 @@
+"""What a person names on the command line, as a list of videos: files, folders, lists. Torch-free."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+_COMMON_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+_RARE_SUFFIXES = (".3gp", ".flv", ".gif", ".mts", ".ogv", ".ts", ".y4m")
+VIDEO_SUFFIXES = frozenset(_COMMON_SUFFIXES + _RARE_SUFFIXES)
+LIST_SUFFIXES = frozenset([".txt", ".csv", ".tsv", ".lst", ".list"])
+
+
+class InputError(ValueError):
+    """Something on the command line that is not a video, a folder of videos or a list of them."""
+
+
+def find_videos(inputs: Sequence[str | Path]) -> list[str]:
+    """Paths of all videos that `inputs` name, in order, each once.
+
+    A folder stands for the video files in it and below it, sorted; a list (.txt one path a line, .csv with a
+    column `path`, or the first one) for what it names, relative to the current folder or else to the list's.
+    Any other file is taken for a video, whatever its name: opening it will tell. Raises InputError.
+    """
+    videos: list[str] = []
+    for given in inputs:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            videos += _videos_below(path)
+        elif not path.exists():
+            raise InputError(f"{given}: no such file or folder")
+        elif path.suffix.lower() in LIST_SUFFIXES:
+            videos += _videos_of_list(path)
+        else:
+            videos.append(str(path))
+    if not videos:
+        raise InputError("no video given")
+    return list(dict.fromkeys(videos))
+
+
+def read_classes(text: str | None, file: str | Path | None) -> list[str] | None:
+    """Class names from `--classes "a, b"` or from a file with one name a line; None when neither is given.
+
+    Raises InputError for an unreadable file, for a name given twice, and for fewer than two names: with one
+    class, its score is 1 whatever the video shows.
+    """
+    if text is not None and file is not None:
+        raise InputError("give --classes or --classes-file, not both")
+    if text is None and file is None:
+        return None
+    names = text.split(",") if text is not None else _read_lines(Path(str(file)))
+    names = [name.strip() for name in names if name.strip()]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"class given twice: {', '.join(repeated)}")
+    if len(names) < 2:
+        raise InputError(
+            f"{len(names)} class given ({', '.join(names) or 'none'}): scores compare classes, so at least "
+            'two are needed; name what it might be instead, for example --classes "juggling, something else"'
+        )
+    return names
+
+
+def _videos_below(folder: Path) -> list[str]:
+    found = [
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in VIDEO_SUFFIXES
+    ]
+    if not found:
+        raise InputError(f"{folder}: no video files in this folder ({' '.join(sorted(VIDEO_SUFFIXES))})")
+    return sorted(found)
+
+
+def _videos_of_list(path: Path) -> list[str]:
+    lines = _read_lines(path)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        rows = list(csv.reader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+        column = rows[0].index("path") if rows and "path" in rows[0] else 0
+        named = [row[column] for row in rows[1 if rows and "path" in rows[0] else 0 :] if len(row) > column]
+    else:
+        named = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not named:
+        raise InputError(f"{path}: the list names no video")
+    return [name if Path(name).exists() else str(path.parent / name) for name in named]
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read it as text: {error}") from error
