@@ -147,9 +147,10 @@ def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
     `ConfigError` always; further exception types (an unreadable annotation, a failed download) as given.
     Anything else is a defect and keeps its traceback.
     """
+    expected: tuple[type[Exception], ...] = (ConfigError, *kinds)
     try:
         yield
-    except (ConfigError, *kinds) as error:
+    except expected as error:
         if is_first_process():
             print_block("error", str(error))
         raise SystemExit(EXIT_BAD_INPUT) from None

@@ -1,4 +1,4 @@
-"""What can be checked before anything heavy is imported: that named files and folders are there. Torch-free."""
+"""What can be checked before anything heavy is imported: that named files and folders exist."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ def _data_problems(config: RunConfig) -> list[Problem]:
         problems.append(Problem("no data set given", "TRAIN.DATASET", remedy="name one, such as ssv2 or csv"))
     if config.test.enable and not config.test_dataset:
         problems.append(Problem("no data set given", "TEST.DATASET", remedy="name one, such as ssv2 or csv"))
-    for key, folder in (
-        ("DATA_ROOT_DIR", config.data.data_root_dir),
-        ("ANNO_DIR", config.data.annotation_dir),
-    ):
-        if not folder:
-            problems.append(
-                Problem("no folder given", f"DATA.{key}", remedy=f"add: DATA.{key} /path/to/folder")
-            )
-        elif not is_url(folder) and not Path(folder).is_dir():
+    if not config.data.data_root_dir:
+        remedy = "add to the command: DATA.DATA_ROOT_DIR /path/to/videos"
+        problems.append(Problem("no folder given", "DATA.DATA_ROOT_DIR", remedy=remedy))
+    for key, folder in (("DATA_ROOT_DIR", config.data.data_root_dir), ("ANNO_DIR", config.data.anno_dir)):
+        if folder and not is_url(folder) and not _is_shard_pattern(folder) and not Path(folder).is_dir():
             problems.append(Problem(f"folder {folder} does not exist", f"DATA.{key}"))
     return problems
+
+
+def _is_shard_pattern(root: str) -> bool:
+    """Whether a root names tar files (`/data/train-{000..099}.tar`) instead of a folder."""
+    return root.endswith(".tar")
 
 
 def _file_problems(config: RunConfig) -> list[Problem]:

@@ -15,7 +15,16 @@ RENAMED = {
     "OPTIMIZER.PROMPT_NET_WEIGHT_DECAY": "OPTIMIZER.NEW_NET_WEIGHT_DECAY",
 }
 
+DATASETS = {
+    "kinetics400": "k400",
+    "kinetics600": "k600",
+    "kinetics700": "k700",
+    "epickitchen100": "epic100",
+}
+
 VALUES = {
+    "TRAIN.DATASET": DATASETS,
+    "TEST.DATASET": DATASETS,
     "VIDEO.HEAD.NAME": {
         "ClipVideoTextIdentity": "text",
         "ClipVideoHeadLinear": "linear",

@@ -15,7 +15,7 @@ class TrainConfig:
     enable: bool = True
     """Whether the run trains."""
     dataset: str = ""
-    """Name of the data set to train on (kinetics400, ssv2, csv, ...)."""
+    """Name of the data set to train on (k400, ssv2, ucf101, csv, ...)."""
     batch_size: int = 256
     """Clips of one optimizer step over all processes."""
     micro_batch_size: int | None = None
