@@ -1,0 +1,110 @@
+"""Which class names a split's labels refer to.
+
+1. the files that the config names, one per head
+2. none for text–video data
+3. the data set's own class-name file, where it lies in the annotation folder
+4. the list that ships with the project
+5. for data of one's own: the distinct label names of the training CSV (or of the list itself)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets.annotations.class_files import check_class_count, read_class_names
+from datasets.annotations.errors import AnnotationError
+from datasets.annotations.files import find_matches, read_rows
+from datasets.annotations.generic_csv import class_names_in_csv, read_generic_csv
+from datasets.annotations.sniff import reader_for
+from datasets.annotations.table import DatasetSpec
+from datasets.labels import class_key, class_names
+
+ClassNames = tuple[tuple[str, ...], ...]
+"""One tuple of names per head."""
+
+
+def choose_class_names(
+    spec: DatasetSpec,
+    list_path: str,
+    folder: str,
+    named_files: str | Path | Sequence[str | Path],
+    num_classes: int | Sequence[int] | None,
+    notes: list[str],
+) -> ClassNames:
+    """Class names of every head by the rule above; `num_classes` is what they must count up to (None: any).
+
+    Raises:
+        AnnotationError: a file is malformed or of the wrong length, or there are no names to be had.
+    """
+    files = [named_files] if isinstance(named_files, str | Path) else list(named_files)
+    named = [os.path.join(folder, str(file)) for file in files if str(file)]
+    if named:
+        heads, origin = tuple(read_class_names(file) for file in named), ", ".join(named)
+    elif spec.classes == "none":
+        return ()
+    elif spec.classes == "shipped":
+        heads, origin = _shipped_or_beside(spec, folder, notes)
+    else:
+        heads, origin = _of_own_data(spec, list_path, folder)
+    _check_counts(origin, heads, num_classes)
+    return heads
+
+
+def _check_counts(origin: str, heads: ClassNames, num_classes: int | Sequence[int] | None) -> None:
+    if num_classes is None or not heads:
+        return
+    expected = [num_classes] if isinstance(num_classes, int) else list(num_classes)
+    if len(expected) != len(heads):
+        raise AnnotationError(
+            f"{origin}: {len(heads)} lists of class names for {len(expected)} heads {expected}"
+        )
+    for names, count in zip(heads, expected, strict=True):
+        check_class_count(origin, len(names), count)
+
+
+def _shipped_or_beside(spec: DatasetSpec, folder: str, notes: list[str]) -> tuple[ClassNames, str]:
+    """The shipped lists, or for a single head the class-name file that lies beside the annotations."""
+    shipped = tuple(class_names(name) for name in spec.class_lists)
+    file = _class_file(spec, folder)
+    if file is None or len(shipped) != 1:
+        return shipped, f"the names of {spec.title} that ship with the project"
+    names = read_class_names(file, len(shipped[0]))
+    differing = [index for index, name in enumerate(names) if class_key(name) != class_key(shipped[0][index])]
+    if differing:
+        index = differing[0]
+        notes.append(
+            f"class names are those of {file}: {len(differing)} of them differ from the list that ships with "
+            f"the project, for instance class {index}, {names[index]!r} against {shipped[0][index]!r}"
+        )
+    return (names,), file
+
+
+def _of_own_data(spec: DatasetSpec, list_path: str, folder: str) -> tuple[ClassNames, str]:
+    """Names for data of one's own: a class-name file, or the label names in the CSV; () for captions."""
+    file = _class_file(spec, folder)
+    if file is not None:
+        return (read_class_names(file),), file
+    if reader_for(list_path) is read_generic_csv:
+        _, first_row = next(read_rows(list_path), (0, {"label": ""}))
+        if "label" not in first_row:
+            return (), list_path
+        for candidate in (_training_csv(spec, folder), list_path):
+            names = class_names_in_csv(candidate) if candidate else ()
+            if names:
+                return (names,), str(candidate)
+    raise AnnotationError(
+        f"{list_path}: labels are class indices, so their names are needed. Remedy: write the names, one a "
+        "line, into classes.txt in DATA.ANNO_DIR, or name their file with DATA.CLASS_NAMES"
+    )
+
+
+def _class_file(spec: DatasetSpec, folder: str) -> str | None:
+    return next((match for name in spec.class_files for match in find_matches(folder, name)), None)
+
+
+def _training_csv(spec: DatasetSpec, folder: str) -> str | None:
+    """The first training list in the folder that is a CSV file with labels."""
+    found = (path for source in spec.sources["train"] for path in find_matches(folder, source.pattern))
+    return next((path for path in found if reader_for(path) is read_generic_csv), None)

@@ -1,0 +1,97 @@
+"""The project's own format for any data set: a CSV file with a header.
+
+    path,label[,start,end][,name]       label: a class name, or a class index
+    path,caption[,start,end][,name]     several rows of one video are one record with several captions
+
+start and end are seconds (or hours:minutes:seconds) of a segment; other columns are ignored. Labels that
+are all whole numbers are class indices; otherwise they are class names. Without a class-name file, the
+classes are the distinct names in the training list (or in the list itself when there is none), sorted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from datasets.annotations.errors import AnnotationError, Offenders, shown
+from datasets.annotations.files import read_rows
+from datasets.annotations.request import ReadRequest
+from datasets.annotations.timestamps import parse_segment
+from datasets.labels import class_key
+from datasets.records import VideoRecord
+
+
+def read_generic_csv(request: ReadRequest) -> list[VideoRecord]:
+    """Records of a CSV file with a column `path` and a column `label` or `caption` (both may be there).
+
+    Raises:
+        AnnotationError: missing columns, unknown labels, labels outside the class names, times that are none.
+    """
+    rows = list(read_rows(request.path, required=("path",)))
+    if not rows:
+        raise AnnotationError(
+            f"{request.path}: a header, but no rows. Remedy: check that it was written completely"
+        )
+    columns = rows[0][1].keys()
+    if not {"label", "caption"} & columns:
+        raise AnnotationError(
+            f"{request.path}, line 1: neither a column label nor caption in {', '.join(columns)}"
+        )
+    labelled = "label" in columns and bool(request.class_names)
+    by_index = labelled and all(row["label"].strip().isdigit() for _, row in rows)
+    records: list[VideoRecord] = []
+    remedy = (
+        "give the class names that belong to this list with DATA.CLASS_NAMES"
+        if labelled
+        else "correct the rows"
+    )
+    offenders = Offenders(request.path, remedy)
+    for line, row in rows:
+        try:
+            labels = (_class_index(row["label"], by_index, request),) if labelled else ()
+            start, end = parse_segment(row.get("start", ""), row.get("end", ""))
+            if not row["path"].strip():
+                raise ValueError("no path")
+        except ValueError as error:
+            offenders.add(line, str(error))
+            continue
+        caption = row.get("caption", "").strip()
+        captions = (caption,) if caption else ()
+        records.append(
+            VideoRecord(row["path"].strip(), labels, captions, start, end, row.get("name", "").strip())
+        )
+    offenders.raise_any()
+    return records if labelled else merge_captions(records)
+
+
+def class_names_in_csv(path: str) -> tuple[str, ...]:
+    """The distinct label names of a CSV file, sorted; empty when its labels are numbers or it has none.
+
+    Raises:
+        AnnotationError: the file cannot be read.
+    """
+    labels = {row["label"].strip() for _, row in read_rows(path) if "label" in row}
+    if all(label.isdigit() for label in labels):
+        return ()
+    return tuple(sorted(labels))
+
+
+def merge_captions(records: list[VideoRecord]) -> list[VideoRecord]:
+    """One record per video or segment, with the captions of all its rows in their order."""
+    merged: dict[tuple[str, float | None, float | None], VideoRecord] = {}
+    for record in records:
+        key = (record.path, record.start, record.end)
+        first = merged.get(key)
+        merged[key] = record if first is None else replace(first, captions=first.captions + record.captions)
+    return list(merged.values())
+
+
+def _class_index(label: str, by_index: bool, request: ReadRequest) -> int:
+    if by_index:
+        index: int | None = int(label)
+        if index is not None and index >= request.num_classes:
+            raise ValueError(f"label {index} is outside 0…{request.num_classes - 1}")
+    else:
+        index = request.index_of.get(class_key(label))
+    if index is None:
+        raise ValueError(f"label {shown(label)} is none of the {request.num_classes} class names")
+    return index

@@ -1,0 +1,146 @@
+"""`load_split`: data set, split and folders in, checked records and class names out.
+
+table of data sets ─► annotation file ─► reader ─► records ─► checks ─► paths of files ─► AnnotatedSplit
+                   └► class names ───────┘
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets.annotations.checks import check_path_classes
+from datasets.annotations.class_choice import choose_class_names
+from datasets.annotations.errors import AnnotationError
+from datasets.annotations.files import describe_folder, find_matches
+from datasets.annotations.kinetics_union import load_union, union_members
+from datasets.annotations.request import ReadRequest
+from datasets.annotations.sniff import read_any
+from datasets.annotations.table import DATASETS, DatasetSpec, Source
+from datasets.annotations.video_paths import locate_videos, with_extension
+from datasets.records import AnnotatedSplit, VideoRecord
+
+_LIST_KEY = {"train": "DATA.TRAIN_LIST", "val": "DATA.VAL_LIST", "test": "DATA.TEST_LIST"}
+
+
+def load_split(
+    dataset: str,
+    split: str,
+    *,
+    anno_dir: str | Path = "",
+    data_root: str | Path = "",
+    list_file: str | Path = "",
+    class_names_file: str | Path | Sequence[str | Path] = "",
+    num_classes: int | Sequence[int] | None = None,
+    fold: int = 1,
+) -> AnnotatedSplit:
+    """Read one split of a data set.
+
+    `dataset` is a name of `DATASETS`, "k710", or a union such as "k400+k600". `split` is "train", "val",
+    "test", or another that the data set has ("all" for UCF101 and HMDB51, "train7k" for MSR-VTT).
+    `list_file` (inside `anno_dir`, or absolute) and `class_names_file` (one per head) take the place of the
+    data set's own; `num_classes`, one number or one per head, is what the class names must count up to.
+    `fold` is the number of the official split. With a local `data_root`, paths are resolved to the files
+    that are there.
+    Raises:
+        AnnotationError: something is missing, empty, malformed, or does not fit together; the message names
+        the
+            file, the first few offenders and the remedy.
+    """
+    if union_members(dataset):
+        if str(list_file) or class_names_file:
+            raise AnnotationError(
+                f"{dataset} is made of several lists. Remedy: leave list and class names to it"
+            )
+        return load_union(dataset, split, str(anno_dir), str(data_root), load_split)
+    spec = dataset_spec(dataset)
+    folder = str(anno_dir or data_root)
+    source, paths = _annotation_files(dataset, spec, split, folder, str(list_file), fold)
+    notes: list[str] = []
+    names = choose_class_names(spec, paths[0], folder, class_names_file, num_classes, notes)
+    request = ReadRequest(dataset, split, paths, names, fold, notes)
+    records = source.read(request)
+    origin = paths[0] if len(paths) == 1 else f"{os.path.dirname(paths[0])} ({len(paths)} files)"
+    if not records:
+        raise AnnotationError(
+            f"{origin}: no video of split {split!r} in it. Remedy: check that it is complete"
+        )
+    if len(names) == 1:
+        check_path_classes(origin, records, names[0])
+    records = _with_file_paths(request, records, str(data_root), spec.extension)
+    return AnnotatedSplit(dataset, split, tuple(records), names, origin, tuple(notes))
+
+
+def dataset_spec(dataset: str) -> DatasetSpec:
+    """The table's entry of a data set.
+
+    Raises:
+        AnnotationError: there is none; the message lists those that there are, and the nearest name.
+    """
+    if dataset in DATASETS:
+        return DATASETS[dataset]
+    nearest = difflib.get_close_matches(dataset, DATASETS, n=1)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    raise AnnotationError(
+        f"no data set {dataset!r}.{hint} There are: {', '.join(DATASETS)}, k710, and unions like k400+k600. "
+        "Remedy: take csv or list for data of your own"
+    )
+
+
+def evaluation_split(dataset: str) -> str:
+    """The split on which scores of a data set are published."""
+    return "val" if union_members(dataset) else dataset_spec(dataset).evaluation_split
+
+
+def _annotation_files(
+    dataset: str, spec: DatasetSpec, split: str, folder: str, list_file: str, fold: int
+) -> tuple[Source, tuple[str, ...]]:
+    """The source and its file or files: the file that is named, or the first of the table that is there."""
+    if list_file:
+        return Source(list_file, read_any), (os.path.join(folder, list_file),)
+    if split not in spec.sources:
+        raise AnnotationError(
+            f"{dataset} has no split {split!r}. Remedy: take one of {', '.join(spec.sources)}"
+        )
+    key = _LIST_KEY.get(split, "its list")
+    for source in spec.sources[split]:
+        parts = [find_matches(folder, part) for part in source.pattern.format(fold=fold).split("+")]
+        paths = tuple(path for part in parts for path in part)
+        if not all(parts):
+            continue
+        if len(paths) > 1 and not source.many:
+            found = ", ".join(os.path.basename(path) for path in paths)
+            raise AnnotationError(
+                f"{dataset} {split}: which of {found}? Remedy: name the one meant with {key}"
+            )
+        return source, paths
+    wanted = ", ".join(dict.fromkeys(source.pattern.format(fold=fold) for source in spec.sources[split]))
+    raise AnnotationError(
+        f"{dataset} {split}: no annotation file; {describe_folder(folder)}. Looked for {wanted}. "
+        f"Remedy: set DATA.ANNO_DIR to the folder of the annotation files, or name the file with {key}"
+    )
+
+
+def _with_file_paths(
+    request: ReadRequest, records: list[VideoRecord], data_root: str, extension: str
+) -> list[VideoRecord]:
+    """Records whose paths are those of files, as far as a local root shows them."""
+    if not data_root or "://" in data_root:
+        return with_extension(records, extension)
+    if not Path(data_root).is_dir():
+        raise AnnotationError(
+            f"DATA.DATA_ROOT_DIR: {data_root} is not a folder. Remedy: give the videos' folder"
+        )
+    located = locate_videos(records, data_root, request.split, request.class_names, extension)
+    if located.moved:
+        request.notes.append(
+            f"{located.moved} of {len(records)} videos lie under another folder or extension"
+        )
+    if located.missing:
+        first = ", ".join(located.missing[:3])
+        request.notes.append(
+            f"{len(located.missing)} of {len(records)} videos are missing, the first: {first}"
+        )
+    return located.records

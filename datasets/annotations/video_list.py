@@ -1,0 +1,58 @@
+"""Lists of videos with a class index, as most code of the field writes them.
+
+    videos/abseiling/a.mp4 0       path and label, separated by spaces, a tab or a comma
+    "odd, name.mp4",0              a path in double quotes may hold commas
+    brush_hair/April_09 438 0      path, number of frames (not used), label
+
+A middle number counts as a number of frames unless it is needed as a part of the path: "clip 2.mp4 5" is the
+file "clip 2.mp4". Class indices start at 0.
+"""
+
+from __future__ import annotations
+
+import re
+
+from datasets.annotations.errors import Offenders, shown
+from datasets.annotations.files import read_lines
+from datasets.annotations.request import ReadRequest
+from datasets.records import VideoRecord
+
+_PATH_AND_LABEL = re.compile(r"(.*\S)[ \t]*[ \t,][ \t]*(-?\d+)\s*")
+_PATH_AND_FRAMES = re.compile(r"(.*\S)[ \t]*[ \t,][ \t]*\d+")
+
+
+def read_video_list(request: ReadRequest) -> list[VideoRecord]:
+    """Records of a list of paths and class indices.
+
+    Raises:
+        AnnotationError: lines that are not `path label`, or labels outside the class names.
+    """
+    records: list[VideoRecord] = []
+    labels = [(index,) for index in range(request.num_classes)]  # shared, so that a long list stays small
+    malformed = Offenders(request.path, remedy="write one video a line: path label, or path frames label")
+    outside = Offenders(
+        request.path,
+        remedy=f"{len(labels)} class names are in use; give those of this list with DATA.CLASS_NAMES",
+    )
+    for number, line in enumerate(read_lines(request.path), start=1):
+        if not line or line.isspace():
+            continue
+        match = _PATH_AND_LABEL.fullmatch(line)
+        if match is None:
+            malformed.add(number, f"{shown(line)} is not a path and a class index")
+            continue
+        label = int(match[2])
+        if not 0 <= label < len(labels):
+            outside.add(number, f"label {label} is outside 0…{len(labels) - 1} in {shown(line)}")
+            continue
+        records.append(VideoRecord(_path(match[1]), labels[label]))
+    malformed.raise_any()
+    outside.raise_any()
+    return records
+
+
+def _path(text: str) -> str:
+    """The path in what stands before the label: without a number of frames, without quotes."""
+    match = _PATH_AND_FRAMES.fullmatch(text)
+    path = (match[1] if match else text).strip()
+    return path[1:-1] if len(path) > 1 and path[0] == path[-1] == '"' else path

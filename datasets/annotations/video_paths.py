@@ -1,0 +1,148 @@
+"""From the paths in an annotation file to the files that are there.
+
+Lists name videos without extension, with the extension they had before a conversion, or without the folder of
+their class or split. The rule, applied once when a split is loaded and never while reading:
+
+    1. the path as it is written; 2. in the same folder, the same name with another video extension, or as a
+    folder of frames; 3. the same two in the sub-folder of the split (train, val, …) and of the class, and
+    without the path's folders.
+
+Without a local root to look at (none given, or a URL), a path without extension gets the data set's usual
+one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from datasets.annotations.errors import AnnotationError
+from datasets.annotations.files import describe_folder
+from datasets.labels import class_words
+from datasets.records import VideoRecord
+
+VIDEO_EXTENSIONS = frozenset(
+    ("mp4", "webm", "mkv", "avi", "mov", "m4v", "mpg", "mpeg", "wmv", "flv", "3gp", "ts", "m2ts", "ogv")
+)
+"""File name extensions (lower case) that count as those of videos."""
+
+_SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "test"),
+    "test": ("test", "val", "validation"),
+}
+
+
+@dataclass(frozen=True)
+class Located:
+    """Records with paths of files, and how many paths were changed or found nothing."""
+
+    records: list[VideoRecord]
+    moved: int
+    """Paths that were found under another extension or folder."""
+    missing: tuple[str, ...]
+    """Paths for which nothing was found; they stay as they were."""
+
+
+def has_video_extension(path: str) -> bool:
+    """Whether the path ends in a known video extension ("a.00.36.246" does not)."""
+    return path.rpartition("/")[2].rpartition(".")[2].lower() in VIDEO_EXTENSIONS and "." in path
+
+
+def with_extension(records: Sequence[VideoRecord], extension: str) -> list[VideoRecord]:
+    """Records whose paths without extension get the given one ("mp4")."""
+    return [
+        record
+        if has_video_extension(record.path)
+        else replace(record, path=f"{record.path.rstrip('.')}.{extension}")
+        for record in records
+    ]
+
+
+def locate_videos(
+    records: Sequence[VideoRecord],
+    root: str,
+    split: str,
+    class_names: Sequence[tuple[str, ...]],
+    extension: str,
+) -> Located:
+    """Look for every record's video under a local root by the rule above.
+
+    Raises:
+        AnnotationError: not one of the videos is there.
+    """
+    finder = _Finder(root, split, class_names)
+    found: list[VideoRecord] = []
+    missing: list[str] = []
+    moved = 0
+    for record in records:
+        path = finder.find(record)
+        if path is None:
+            missing.append(record.path)
+            found += with_extension([record], extension)
+        else:
+            moved += path != record.path
+            found.append(record if path == record.path else replace(record, path=path))
+    if records and len(missing) == len(records):
+        raise AnnotationError(
+            f"none of the {len(records)} videos of the list is there, the first being {missing[0]}; "
+            f"{describe_folder(root)}. "
+            "Remedy: set DATA.DATA_ROOT_DIR to the folder that the list's paths start from"
+        )
+    return Located(found, moved, tuple(missing))
+
+
+class _Finder:
+    """Answers where a record's video is; every folder is listed at most once."""
+
+    def __init__(self, root: str, split: str, class_names: Sequence[tuple[str, ...]]) -> None:
+        self._root = root
+        self._splits = ("", *_SPLIT_FOLDERS.get(split, ()))
+        self._class_names = class_names
+        self._listings: dict[str, dict[str, str]] = {}
+        self._folders: dict[tuple[str, tuple[int, ...]], tuple[str, ...]] = {}
+
+    def find(self, record: VideoRecord) -> str | None:
+        """Path of the record's file relative to the root (absolute where the record's is); None: nothing
+        there."""
+        parent, _, name = record.path.rpartition("/")
+        key = (parent, record.labels)
+        if key not in self._folders:
+            self._folders[key] = tuple(dict.fromkeys(self._candidates(parent, record.labels)))
+        for folder in self._folders[key]:
+            listing = self._listing(folder)
+            actual = listing.get(name) or listing.get(_stem(name))
+            if actual:
+                return f"{folder}/{actual}" if folder else actual
+        return None
+
+    def _listing(self, folder: str) -> dict[str, str]:
+        """{name: name} of the folder's entries and {name without video extension: name}, exact names
+        winning."""
+        if folder not in self._listings:
+            try:
+                names = sorted(entry.name for entry in os.scandir(os.path.join(self._root, folder)))
+            except (FileNotFoundError, NotADirectoryError):
+                names = []
+            by_stem = {_stem(name): name for name in reversed(names)}
+            self._listings[folder] = by_stem | {name: name for name in names}
+        return self._listings[folder]
+
+    def _candidates(self, parent: str, labels: tuple[int, ...]) -> Iterator[str]:
+        """Folders to look in, the most likely first."""
+        class_folders = [""]
+        if len(labels) == 1 and len(self._class_names) == 1:
+            name = self._class_names[0][labels[0]]
+            class_folders += [name, class_words(name), name.replace(" ", "_")]
+        ancestors = [parent, *(str(folder) for folder in PurePosixPath(parent).parents if str(folder) != ".")]
+        for base in dict.fromkeys([*ancestors, ""]):
+            for split in self._splits:
+                for class_folder in class_folders:
+                    yield "/".join(part for part in (split, base, class_folder) if part and part != "/")
+
+
+def _stem(name: str) -> str:
+    """The name without a video extension, or without a trailing dot (one DiDeMo id has nothing behind it)."""
+    return name.rpartition(".")[0] if has_video_extension(name) else name.rstrip(".")
