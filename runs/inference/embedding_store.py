@@ -1,0 +1,185 @@
+"""Embeddings of many videos in one file, written so that an interruption loses little.
+
+    add(id, video (E,), frames (S,E)) ──► shards in <file>.parts/ ──finish()──► one file
+
+safetensors: `video` float32 (n,E) and `frames` float32 (n,S,E), with the ids, in row order, and everything
+else in the metadata (`ids`, `failed`, `settings`, JSON). Parquet: one row a video with the columns `id`,
+`video`, `frames` (needs pandas with pyarrow). The shards remember the settings they were made with: a run
+with other settings does not continue them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+FloatArray = NDArray[np.float32]
+SUFFIXES = (".safetensors", ".parquet")
+
+
+class StoreError(ValueError):
+    """A file of embeddings that cannot be written, or that other settings have begun."""
+
+
+class EmbeddingStore:
+    """Collects embeddings into one file; a second run with the same settings continues the first."""
+
+    def __init__(self, path: Path, settings: Mapping[str, str], *, shard_size: int = 64) -> None:
+        """path: the file to write, .safetensors or .parquet. settings: what the embeddings depend on."""
+        if path.suffix not in SUFFIXES:
+            raise StoreError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
+        if path.suffix == ".parquet":
+            _require_parquet()
+        self.path = path
+        self._settings = dict(settings)
+        self._shard_size = shard_size
+        self._folder = path.with_name(path.name + ".parts")
+        self._rows: list[tuple[str, FloatArray, FloatArray]] = []
+        self.failed: dict[str, str] = {}
+        """Id -> why there is no embedding; tried again by the next run."""
+        self.done = self._resume()
+        """Ids whose embeddings are stored."""
+
+    def add(self, identity: str, video: FloatArray, frames: FloatArray) -> None:
+        """Keeps one video's embedding (E,) and its frames' (S,E)."""
+        assert identity not in self.done, f"{identity} is stored already"
+        self.done.add(identity)
+        self._rows.append((identity, np.asarray(video, np.float32), np.asarray(frames, np.float32)))
+        if len(self._rows) >= self._shard_size:
+            self.flush()
+
+    def fail(self, identity: str, reason: str) -> None:
+        """Notes that a video has no embedding."""
+        self.failed[identity] = reason
+
+    def flush(self) -> None:
+        """Writes what has been added since the last shard."""
+        if not self._rows:
+            return
+        ids, videos, frames = zip(*self._rows, strict=True)
+        shards = self._shards()
+        shard = self._folder / f"{len(shards):06d}.safetensors"
+        tensors = {"video": np.stack(videos), "frames": np.stack(frames)}
+        unfinished = shard.with_name(f".{shard.name}.part")
+        save_file(tensors, unfinished, metadata={"ids": json.dumps(ids)})
+        os.replace(unfinished, shard)
+        self._rows = []
+
+    def finish(self) -> int:
+        """Joins the shards into the file, removes them, and returns the number of videos.
+
+        Raises StoreError when there is not one embedding.
+        """
+        self.flush()
+        shards = self._shards()
+        if not shards:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise StoreError(f"no video gave an embedding; {self.path} is not written")
+        unfinished = self.path.with_name(f".{self.path.name}.part")
+        ids = [identity for shard in shards for identity in _ids_of(shard)]
+        metadata = {
+            "ids": json.dumps(ids),
+            "failed": json.dumps(self.failed),
+            "settings": json.dumps(self._settings),
+        }
+        if self.path.suffix == ".parquet":
+            _join_to_parquet(shards, ids, unfinished)
+        else:
+            _join_to_safetensors(shards, metadata, unfinished)
+        os.replace(unfinished, self.path)
+        shutil.rmtree(self._folder)
+        return len(ids)
+
+    def _resume(self) -> set[str]:
+        """Reads which ids the shards hold, and begins the folder of shards when there is none."""
+        record = self._folder / "settings.json"
+        if not record.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            record.write_text(json.dumps(self._settings, indent=2), encoding="utf-8")
+            return set()
+        begun_with = json.loads(record.read_text(encoding="utf-8"))
+        differing = sorted(
+            key for key in {*begun_with, *self._settings} if begun_with.get(key) != self._settings.get(key)
+        )
+        if differing:
+            raise StoreError(
+                f"{self._folder} was begun with other settings ({', '.join(differing)}); "
+                "delete it to start anew"
+            )
+        return {identity for shard in self._shards() for identity in _ids_of(shard)}
+
+    def _shards(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.safetensors"))
+
+
+def stored_ids(path: Path) -> list[str]:
+    """The ids, in row order, of a finished safetensors file."""
+    return _ids_of(path)
+
+
+def _ids_of(path: Path) -> list[str]:
+    with safe_open(path, framework="numpy") as file:
+        return json.loads(file.metadata()["ids"])
+
+
+def _arrays(shards: Sequence[Path], name: str) -> Iterator[FloatArray]:
+    for shard in shards:
+        with safe_open(shard, framework="numpy") as file:
+            yield file.get_tensor(name)
+
+
+def _shape(shards: Sequence[Path], name: str) -> list[int]:
+    """Shape of the shards' arrays joined along the first axis."""
+    shapes = []
+    for shard in shards:
+        with safe_open(shard, framework="numpy") as file:
+            shapes.append(file.get_slice(name).get_shape())
+    return [sum(shape[0] for shape in shapes), *shapes[0][1:]]
+
+
+def _join_to_safetensors(shards: Sequence[Path], metadata: Mapping[str, str], path: Path) -> None:
+    """Writes the format by hand (length, JSON header, bytes), shard after shard: all of it never is in
+    memory.
+    """
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    offset = 0
+    for name in ("frames", "video"):
+        shape = _shape(shards, name)
+        size = int(np.prod(shape)) * 4
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    encoded = json.dumps(header).encode("utf-8")
+    encoded += b" " * (-len(encoded) % 8)
+    with path.open("wb") as stream:
+        stream.write(len(encoded).to_bytes(8, "little"))
+        stream.write(encoded)
+        for name in ("frames", "video"):
+            for array in _arrays(shards, name):
+                stream.write(np.ascontiguousarray(array, "<f4").data)
+
+
+def _join_to_parquet(shards: Sequence[Path], ids: Sequence[str], path: Path) -> None:
+    import pandas
+
+    videos = [row.tolist() for array in _arrays(shards, "video") for row in array]
+    frames = [row.tolist() for array in _arrays(shards, "frames") for row in array]
+    pandas.DataFrame({"id": ids, "video": videos, "frames": frames}).to_parquet(path)
+
+
+def _require_parquet() -> None:
+    try:
+        import pandas  # noqa: F401 - what to_parquet needs
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise StoreError(
+            f"Parquet files need pandas and pyarrow ({error}): pip install pandas pyarrow, "
+            "or end the name in .safetensors"
+        ) from error
