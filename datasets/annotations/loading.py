@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.annotations.checks import check_path_classes
-from datasets.annotations.class_choice import choose_class_names
+from datasets.annotations.class_choice import ClassNames, choose_class_names
 from datasets.annotations.errors import AnnotationError
 from datasets.annotations.files import describe_folder, find_matches
 from datasets.annotations.kinetics_union import load_union, union_members
@@ -33,6 +33,7 @@ def load_split(
     data_root: str | Path = "",
     list_file: str | Path = "",
     class_names_file: str | Path | Sequence[str | Path] = "",
+    class_names: ClassNames = (),
     num_classes: int | Sequence[int] | None = None,
     fold: int = 1,
 ) -> AnnotatedSplit:
@@ -40,10 +41,10 @@ def load_split(
 
     `dataset` is a name of `DATASETS`, "k710", or a union such as "k400+k600". `split` is "train", "val",
     "test", or another that the data set has ("all" for UCF101 and HMDB51, "train7k" for MSR-VTT).
-    `list_file` (inside `anno_dir`, or absolute) and `class_names_file` (one per head) take the place of the
-    data set's own; `num_classes`, one number or one per head, is what the class names must count up to.
-    `fold` is the number of the official split. With a local `data_root`, paths are resolved to the files
-    that are there.
+    `list_file` (inside `anno_dir`, or absolute) takes the place of the data set's own; so do
+    `class_names_file` (one per head) or `class_names` themselves. `num_classes`, one number or one per
+    head, is what names from files must count up to. `fold` is the number of the official split. With a
+    local `data_root`, paths are resolved to the files that are there.
     Raises:
         AnnotationError: something is missing, empty, malformed, or does not fit together; the message names
         the
@@ -59,7 +60,7 @@ def load_split(
     folder = str(anno_dir or data_root)
     source, paths = _annotation_files(dataset, spec, split, folder, str(list_file), fold)
     notes: list[str] = []
-    names = choose_class_names(spec, paths[0], folder, class_names_file, num_classes, notes)
+    names = class_names or choose_class_names(spec, paths[0], folder, class_names_file, num_classes, notes)
     request = ReadRequest(dataset, split, paths, names, fold, notes)
     records = source.read(request)
     origin = paths[0] if len(paths) == 1 else f"{os.path.dirname(paths[0])} ({len(paths)} files)"

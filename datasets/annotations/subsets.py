@@ -1,0 +1,77 @@
+"""Parts of a split: some classes with labels renumbered, a few videos per class, all but unreadable
+videos."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from datasets.annotations.errors import AnnotationError
+from datasets.records import AnnotatedSplit
+
+
+def keep_classes(split: AnnotatedSplit, classes: Sequence[int]) -> AnnotatedSplit:
+    """The records of some classes of a one-head split; class `classes[i]` becomes class i.
+
+    Raises:
+        AnnotationError: the split has no single head, or a class outside it.
+    """
+    if len(split.class_names) != 1:
+        raise AnnotationError(
+            f"{split.dataset} has {len(split.class_names)} heads; classes are kept of one head only"
+        )
+    (names,) = split.class_names
+    outside = [index for index in classes if not 0 <= index < len(names)]
+    if outside:
+        raise AnnotationError(f"{split.dataset}: no class {outside[:5]} among 0…{len(names) - 1}")
+    new_label = {(old,): (new,) for new, old in enumerate(classes)}
+    records = tuple(
+        replace(record, labels=new_label[record.labels])
+        for record in split.records
+        if record.labels in new_label
+    )
+    return replace(split, records=records, class_names=(tuple(names[index] for index in classes),))
+
+
+def few_shot(split: AnnotatedSplit, shots: int, seed: int) -> AnnotatedSplit:
+    """`shots` videos of every class of a one-head split, drawn by a seed, in the order of the list.
+
+    The draw depends on the seed and on the records' order alone, and a smaller number of shots of the same
+    seed is a part of a larger one.
+    Raises:
+        AnnotationError: a class with fewer videos.
+    """
+    by_class: dict[tuple[int, ...], list[int]] = {(index,): [] for index in range(*split.num_classes)}
+    for position, record in enumerate(split.records):
+        by_class[record.labels].append(position)
+    poor = [
+        f"{split.class_names[0][label[0]]} ({len(own)})"
+        for label, own in by_class.items()
+        if len(own) < shots
+    ]
+    if poor:
+        raise AnnotationError(
+            f"{split.source}: {len(poor)} classes have fewer than {shots} videos: {', '.join(poor[:5])}. "
+            "Remedy: take fewer shots"
+        )
+    generator = random.Random(seed)
+    chosen: list[int] = []
+    for own in by_class.values():
+        keys = [generator.random() for _ in own]
+        chosen += [position for _, position in sorted(zip(keys, own, strict=True))[:shots]]
+    records = tuple(split.records[position] for position in sorted(chosen))
+    return replace(
+        split, records=records, notes=(*split.notes, f"{shots} videos per class, drawn with seed {seed}")
+    )
+
+
+def without_paths(split: AnnotatedSplit, paths: Collection[str], reason: str) -> AnnotatedSplit:
+    """The split without the records of these paths; a note says how many are left out and why."""
+    records = tuple(record for record in split.records if record.path not in paths)
+    left_out = len(split) - len(records)
+    if not left_out:
+        return split
+    return replace(
+        split, records=records, notes=(*split.notes, f"{left_out} of {len(split)} videos left out: {reason}")
+    )
