@@ -61,7 +61,7 @@ class CheckpointFolder:
         path = self.path_of(step)
         size = write_checkpoint(path, state)
         if best:
-            self._point_best_to(path)
+            self.point_best_to(path)
         for old in self.paths()[: -self.keep]:
             old.unlink(missing_ok=True)
         return size
@@ -91,7 +91,8 @@ class CheckpointFolder:
             leftover.unlink(missing_ok=True)
         return [leftover.name for leftover in leftovers]
 
-    def _point_best_to(self, path: Path) -> None:
+    def point_best_to(self, path: Path) -> None:
+        """Let `best.pt` hold the content of `path`: at every moment the old one or the new one."""
         temporary = temporary_path(self.best)
         temporary.unlink(missing_ok=True)
         try:

@@ -10,7 +10,7 @@ Collective functions must be called by every process, in the same order.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -38,6 +38,10 @@ PEER_LOSS_MARKS = (
 
 class PeerLostError(RuntimeError):
     """Another process of this run died or stopped answering, so a collective operation could not finish."""
+
+
+class MainProcessError(RuntimeError):
+    """The main process failed in something that it does for all; it reports the error itself."""
 
 
 def launched_by_elastic() -> bool:
@@ -137,6 +141,25 @@ def broadcast(value: Value) -> Value:
     with peer_loss_named():
         dist.broadcast_object_list(holder, src=0, device=torch.device("cpu"))
     return holder[0]
+
+
+def on_main(action: Callable[[], Value]) -> Value:
+    """What `action` returns on the main process, which alone calls it; its error is raised everywhere."""
+    if world_size() == 1:
+        return action()
+    result: Value | None = None
+    failure: Exception | None = None
+    if is_main():
+        try:
+            result = action()
+        except Exception as error:  # noqa: BLE001 -- raised below, here and on all other processes
+            failure = error
+    message = broadcast(None if failure is None else str(failure))
+    if failure is not None:
+        raise failure
+    if message is not None:
+        raise MainProcessError(message)
+    return broadcast(result)  # type: ignore[return-value]
 
 
 def wrap(module: nn.Module, device: torch.device) -> nn.Module:

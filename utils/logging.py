@@ -61,8 +61,7 @@ class ConsoleHandler(logging.Handler):
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one JSON object a line, each with "kind" and "step"; lines are flushed as they come.
-    """
+    """`metrics.jsonl`: one JSON object a line, each with "kind" and "step", written at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -123,6 +122,10 @@ class Progress:
             return "?"
         pace = (time.monotonic() - self._started) / finished
         return format_seconds(pace * (self._total - self._done))
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        self._bar.close()
 
     def __enter__(self) -> Progress:
         return self

@@ -1,0 +1,221 @@
+"""The training loop: epochs of steps, validation and checkpoints between them, and every way to stop well.
+
+    while steps are left:
+        steps of the epoch (from where the run stands)   each: batches ──TrainingStep──► log, checkpoint,
+        stop? close the epoch                                  validation every EVAL_PERIOD, checkpoint
+
+Position is the step alone: epoch and place in it follow from it, so a run goes on in the middle of an epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from runs.training_state import Progress, TrainingState
+from runs.training_step import Prepare, StepOutcome, TrainingStep
+from runs.watching import Watch
+from utils import distributed
+from utils.checkpoint_folder import CheckpointFolder, FoundCheckpoint
+from utils.logging import get_logger
+from utils.optim import set_learning_rate
+from utils.schedule import LearningRateSchedule
+from utils.stopping import EXIT_INTERRUPTED, EXIT_PREEMPTED, RunStopped, StopSignals
+from utils.stopwatch import Stopwatch
+
+
+class NonFiniteLossError(RuntimeError):
+    """Too many steps whose loss or gradient was no number; the message names the videos."""
+
+
+class TrainingData(Protocol):
+    """Where steps come from. Steps, and what is in them, depend on the seed and the epoch alone."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the data."""
+
+    def steps(self, epoch: int, first_step: int) -> Iterator[Sequence[Any]]:
+        """The steps of a pass from `first_step` on, each as this process's micro-batches."""
+
+    def replaced(self, batches: Sequence[Any]) -> int:
+        """How many clips of this process's micro-batches stand for videos that could not be read."""
+
+    def clips(self, batches: Sequence[Any]) -> int:
+        """How many clips this process's micro-batches hold."""
+
+    def name_of(self, video_id: int) -> str:
+        """The path of a video."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """When the loop does what. Periods are in epochs, unless they say steps; 0 means never."""
+
+    max_epoch: int
+    epochs_per_loop: int = 1
+    eval_period: int = 1
+    checkpoint_period: int = 1
+    checkpoint_steps: int = 0
+    log_period: int = 10
+    max_nonfinite_steps: int = 10
+    max_unreadable_rate: float = 0.01
+
+    def closes_loop(self, epochs: int) -> bool:
+        """Whether a loop of `epochs_per_loop` passes ends after so many epochs."""
+        return epochs == self.max_epoch or epochs % self.epochs_per_loop == 0
+
+    def is_due(self, period: int, epochs: int) -> bool:
+        """Whether something with this period, rounded up to whole loops, is due after so many epochs."""
+        loops = -(-period // self.epochs_per_loop)
+        whole_loops, rest = divmod(epochs, self.epochs_per_loop)
+        return epochs == self.max_epoch or (rest == 0 and whole_loops % loops == 0)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A training run, ready to go. `validate` returns the score that "best" means (top-1), the same on every
+    process."""
+
+    step: TrainingStep
+    state: TrainingState
+    schedule: LearningRateSchedule
+    data: TrainingData
+    prepare: Prepare
+    validate: Callable[[], float] | None
+    settings: LoopSettings
+    checkpoints: CheckpointFolder
+    watch: Watch
+    stopwatch: Stopwatch
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run has come."""
+        return self.state.progress
+
+    @property
+    def total_steps(self) -> int:
+        """Steps from the first to the last epoch."""
+        return self.settings.max_epoch * self.data.steps_per_epoch
+
+    def resume(self, found: FoundCheckpoint) -> None:
+        """Go on from a checkpoint. Raises CheckpointError when it does not fit."""
+        self.state.restore(found.state, str(found.path))
+        if distributed.is_main() and self.progress.best_step == self.progress.step:
+            self.checkpoints.point_best_to(found.path)  # the run may have died between the file and this
+        self.watch.resumed(self.progress)
+
+    def run(self) -> None:
+        """Train to the end.
+
+        Raises RunStopped after a signal (state saved), NonFiniteLossError, and what reading data raises.
+        """
+        with StopSignals() as signals:
+            while True:
+                epochs, first_step = divmod(self.progress.step, self.data.steps_per_epoch)
+                if epochs > self.progress.closed_epochs:
+                    self._close_epoch(epochs)
+                if self.progress.step >= self.total_steps:
+                    return
+                for batches in self._waiting_measured(self.data.steps(epochs, first_step)):
+                    self._take_step(batches, signals)
+
+    def _waiting_measured(self, steps: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        iterator = iter(steps)
+        while True:
+            with self.stopwatch.measure("data"):
+                batches = next(iterator, None)
+            if batches is None:
+                return
+            yield batches
+
+    def _take_step(self, batches: Sequence[Any], signals: StopSignals) -> None:
+        step = self.progress.step
+        rate = self.schedule.at(step / self.data.steps_per_epoch)
+        set_learning_rate(self.step.optimizer, rate)
+        makers = [
+            lambda batch=batch, number=number: self.prepare(batch, step, number)
+            for number, batch in enumerate(batches)
+        ]
+        with self.stopwatch.measure("step"):
+            outcome = self.step(makers)
+            stop_code = self._count(outcome, batches, signals.code)
+        with self.stopwatch.measure("logging"):
+            self.watch.stepped(self.progress, outcome, rate)
+        self._check_health(outcome)
+        if stop_code:
+            self._stop(stop_code)
+        period = self.settings.checkpoint_steps
+        if period and self.progress.step % period == 0:
+            self.save()
+
+    def _count(self, outcome: StepOutcome, batches: Sequence[Any], stop_code: int) -> int:
+        """Add the step to the progress; returns the stop code that all processes agree on, 0 to go on."""
+        progress = self.progress
+        progress.step += 1
+        progress.nonfinite_steps += not outcome.updated and not outcome.overflowed
+        progress.overflow_steps += outcome.overflowed
+        codes = (EXIT_INTERRUPTED, EXIT_PREEMPTED)
+        local = [
+            self.data.clips(batches),
+            self.data.replaced(batches),
+            *(stop_code == code for code in codes),
+        ]
+        clips, replaced, *requests = distributed.all_reduce_sum(torch.tensor(local)).tolist()
+        progress.clips += clips
+        progress.replaced_clips += replaced
+        if outcome.updated:
+            progress.window_loss += outcome.loss
+            progress.window_steps += 1
+        progress.seconds += self.stopwatch.lap()
+        return next((code for code, wanted in zip(codes, requests, strict=True) if wanted), 0)
+
+    def _check_health(self, outcome: StepOutcome) -> None:
+        if outcome.updated or outcome.overflowed:
+            return
+        named = ", ".join(self.data.name_of(video_id) for video_id in outcome.suspects[:8])
+        what = "gradient" if outcome.loss_is_finite else "loss"
+        count, limit = self.progress.nonfinite_steps, self.settings.max_nonfinite_steps
+        message = (
+            f"step {self.progress.step}: the {what} is not finite; the step is skipped ({count} so far, "
+            f"TRAIN.MAX_NONFINITE_STEPS {limit}). Videos: {named} (ids {list(outcome.suspects[:8])})"
+        )
+        get_logger().warning(message)
+        if count > limit:
+            raise NonFiniteLossError(
+                f"{message}. Lower OPTIMIZER.BASE_LR, set TRAIN.CLIP_GRAD_NORM, use TRAIN.PRECISION fp32, "
+                "or look at these videos"
+            )
+
+    def _close_epoch(self, epochs: int) -> None:
+        """Validation and checkpoint where they are due after so many epochs."""
+        self.progress.closed_epochs = epochs
+        if not self.settings.closes_loop(epochs):
+            return
+        improved = False
+        if self.validate is not None and self.settings.is_due(self.settings.eval_period, epochs):
+            with self.stopwatch.measure("validation"):
+                score = self.validate()
+            improved = self.progress.best_score is None or score > self.progress.best_score
+            if improved:
+                self.progress.best_score, self.progress.best_step = score, self.progress.step
+        if improved or self.settings.is_due(self.settings.checkpoint_period, epochs):
+            self.save(best=improved)
+
+    def save(self, best: bool = False) -> None:
+        """Write a checkpoint of the run as it stands. Raises CheckpointError (disk full) on every process."""
+        with self.stopwatch.measure("checkpoint"):
+            state = self.state.capture()
+            distributed.on_main(lambda: self.checkpoints.save(state, self.progress.step, best=best))
+
+    def _stop(self, code: int) -> None:
+        self.save()
+        reason = {EXIT_INTERRUPTED: "interrupted", EXIT_PREEMPTED: "pre-empted"}[code]
+        raise RunStopped(
+            f"{reason}: the state after step {self.progress.step} of {self.total_steps} is saved in "
+            f"{self.checkpoints.path_of(self.progress.step)}; the same command goes on from there",
+            code,
+        )

@@ -1,0 +1,134 @@
+"""Everything that a run needs to go on as if it had never stopped, as one checkpoint.
+
+    weights (trainable only) · optimizer · loss scaler · weight average · progress · random states of every
+    process + SHA-256 of the frozen weights, which are not stored but must be the same when the run goes on
+
+The learning rate and the order of the data are functions of the step and need no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from utils import distributed
+from utils.checkpoint import CheckpointError, load_trainable_state, trainable_state
+from utils.ema import WeightAverage
+from utils.logging import get_logger
+from utils.reproducibility import random_state, restore_random_state, seed_everything
+
+FORMAT = 1
+
+
+@dataclass
+class Progress:
+    """How far a training run has come, in numbers."""
+
+    step: int = 0
+    """Steps taken, skipped ones included."""
+    closed_epochs: int = 0
+    """Epochs after which validation and checkpoint, where due, have been done."""
+    best_score: float | None = None
+    """Best validation score so far."""
+    best_step: int | None = None
+    """Step at which it was reached."""
+    nonfinite_steps: int = 0
+    """Steps skipped because the loss or the gradient was no number."""
+    overflow_steps: int = 0
+    """Steps that fp16 loss scaling skipped while it looked for its scale."""
+    clips: int = 0
+    """Training clips read, over all processes."""
+    replaced_clips: int = 0
+    """Those that stand for a video that could not be read."""
+    seconds: float = 0.0
+    """Time spent training, earlier parts of a resumed run included."""
+    window_loss: float = 0.0
+    """Sum of the losses since the last line of the log."""
+    window_steps: int = 0
+    """Number of those losses."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """The live objects whose state makes up a checkpoint."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    scaler: torch.amp.GradScaler
+    average: WeightAverage | None
+    progress: Progress
+    frozen_sha256: str
+    config: Mapping[str, Any]
+    seed: int
+
+    def capture(self) -> dict[str, Any]:
+        """The checkpoint as plain types and tensors. Every process must call it: it gathers random states."""
+        return {
+            "format": FORMAT,
+            "config": dict(self.config),
+            "progress": asdict(self.progress),
+            "weights": trainable_state(self.model),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": distributed.gather(random_state()),
+            "frozen_sha256": self.frozen_sha256,
+            "torch": str(torch.__version__),
+        }
+
+    def restore(self, state: Mapping[str, Any], source: str) -> None:
+        """Bring the live objects to what `capture` gave; CheckpointError, naming `source`, when they do not
+        fit.
+        """
+        self._check_origin(state, source)
+        load_trainable_state(self.model, state["weights"], source)
+        self._restore_average(state["average"], source)
+        self._restore_optimizer(state["optimizer"], source)
+        self.scaler.load_state_dict(state["scaler"])
+        for name, value in state["progress"].items():
+            setattr(self.progress, name, value)
+        self._restore_random(state["random"])
+
+    def _check_origin(self, state: Mapping[str, Any], source: str) -> None:
+        if state.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{source} is not a training checkpoint of this version (format {state.get('format')!r}, "
+                f"expected {FORMAT})"
+            )
+        if state["frozen_sha256"] != self.frozen_sha256:
+            raise CheckpointError(
+                f"{source} was trained on other frozen weights (SHA-256 {state['frozen_sha256'][:12]}…) than "
+                f"those loaded now ({self.frozen_sha256[:12]}…): set "
+                "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH to the same weights"
+            )
+
+    def _restore_average(self, average: Mapping[str, Any] | None, source: str) -> None:
+        if (average is None) != (self.average is None):
+            raise CheckpointError(f"{source} was written with another setting of MODEL.EMA.ENABLE")
+        if self.average is not None and average is not None:
+            self.average.load_state_dict(dict(average))
+
+    def _restore_optimizer(self, state: Mapping[str, Any], source: str) -> None:
+        stored = [group["names"] for group in state["param_groups"]]
+        if stored != [group["names"] for group in self.optimizer.param_groups]:
+            raise CheckpointError(
+                f"{source} groups the weights for the optimizer differently than this model does"
+            )
+        self.optimizer.load_state_dict(dict(state))
+
+    def _restore_random(self, states: list[dict[str, Any]]) -> None:
+        own = distributed.rank()
+        if len(states) != distributed.world_size():
+            get_logger().info(
+                "the checkpoint comes from %d processes, now there are %d: dropout and the like draw anew",
+                len(states),
+                distributed.world_size(),
+            )
+            seed_everything(self.seed + self.progress.step, own)
+        else:
+            restore_random_state(states[own])

@@ -1,0 +1,147 @@
+"""One optimizer step: forward and backward over its micro-batches, agreement of all processes, update.
+
+    micro-batches ──► loss / count ──backward──► gradients (averaged over processes at the last one)
+        ──► norm, clipping ──► one small sum over processes: loss, faults ──► update or skip
+
+The sum at the end keeps all processes together: they update or skip alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from utils import distributed
+from utils.ema import WeightAverage
+from utils.optim import clip_gradients
+from utils.precision import Precision
+
+
+@dataclass(frozen=True)
+class TrainingClips:
+    """Clips ready for the model: float (B,3,T,H,W), a soft target (B,K) per head, rows in the annotation list
+    (B,).
+    """
+
+    video: Tensor
+    targets: tuple[Tensor, ...]
+    video_id: Tensor
+
+
+Prepare = Callable[[Any, int, int], TrainingClips]
+"""(batch from the loader, step, number of the micro-batch in the step) → clips on the device, augmented and
+mixed.
+"""
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+"""(logits (B,K), soft targets (B,K)) → mean loss, a scalar."""
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What happened in a step, the same on every process."""
+
+    loss: float
+    gradient_norm: float
+    updated: bool
+    loss_is_finite: bool
+    overflowed: bool
+    suspects: tuple[int, ...] = ()
+    """video_id of the clips with logits that are no numbers; all clips of the step when there is none such.
+    """
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """The objects that a step works on. `forward` is `model` as wrapped for several processes, maybe
+    compiled.
+    """
+
+    forward: nn.Module
+    optimizer: Optimizer
+    scaler: torch.amp.GradScaler
+    precision: Precision
+    loss_function: LossFunction
+    average: WeightAverage | None
+    max_gradient_norm: float | None
+
+    def __call__(self, clips_of: Sequence[Callable[[], TrainingClips]]) -> StepOutcome:
+        """Take one step; `clips_of` makes the micro-batches one after the other, so that one at a time is in
+        memory.
+        """
+        losses, examined = self._accumulate(clips_of)
+        self.scaler.unscale_(self.optimizer)
+        norm = clip_gradients(self.optimizer, self.max_gradient_norm)
+        loss, bad_losses, bad_norms = self._agree(torch.stack(losses).mean(), norm)
+        fine = bad_losses == 0 and bad_norms == 0
+        self._update(fine)
+        return StepOutcome(
+            loss=loss,
+            gradient_norm=float(norm),
+            updated=fine,
+            loss_is_finite=bad_losses == 0,
+            overflowed=bad_losses == 0 and bad_norms > 0 and self.scaler.is_enabled(),
+            suspects=() if fine else _suspects(examined),
+        )
+
+    def _accumulate(
+        self, clips_of: Sequence[Callable[[], TrainingClips]]
+    ) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Losses of the micro-batches, and per clip its video_id and whether its logits are finite."""
+        losses, examined = [], []
+        for number, make_clips in enumerate(clips_of):
+            clips = make_clips()
+            more_to_come = number + 1 < len(clips_of)
+            with distributed.gradients_kept_local(self.forward, more_to_come):
+                with self.precision.autocast():
+                    logits = self.forward(clips.video)
+                loss = self._loss(logits, clips.targets)
+                with distributed.peer_loss_named():
+                    self.scaler.scale(loss / len(clips_of)).backward()
+            losses.append(loss.detach())
+            finite = torch.stack([torch.isfinite(head).all(dim=1) for head in logits]).all(dim=0)
+            examined.append((clips.video_id, finite))
+        return losses, examined
+
+    def _loss(self, logits: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+        """Sum over the heads, in float32 whatever the logits were computed in."""
+        losses = [
+            self.loss_function(head.float(), target) for head, target in zip(logits, targets, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    def _agree(self, loss: Tensor, norm: Tensor) -> tuple[float, float, float]:
+        """Mean loss, number of processes with a bad loss, and with a bad norm."""
+        loss_is_finite = torch.isfinite(loss)
+        facts = torch.stack(
+            [
+                torch.where(loss_is_finite, loss, torch.zeros_like(loss)),
+                (~loss_is_finite).to(loss.dtype),
+                (~torch.isfinite(norm)).to(loss.dtype),
+            ]
+        ).double()
+        total, bad_losses, bad_norms = distributed.all_reduce_sum(facts).tolist()
+        return total / distributed.world_size(), bad_losses, bad_norms
+
+    def _update(self, fine: bool) -> None:
+        if fine or self.scaler.is_enabled():  # the scaler must see an overflow in order to lower its scale
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        if fine and self.average is not None:
+            self.average.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def _suspects(examined: Sequence[tuple[Tensor, Tensor]]) -> tuple[int, ...]:
+    """Gathered over all processes; sorted."""
+    ids = torch.cat([video_id.cpu() for video_id, _ in examined])
+    finite = torch.cat([finite.cpu() for _, finite in examined])
+    own = (ids.tolist(), ids[~finite].tolist())
+    gathered = distributed.gather(own)
+    named = sorted({video_id for _, bad in gathered for video_id in bad})
+    return tuple(named or sorted({video_id for everyone, _ in gathered for video_id in everyone}))

@@ -1,0 +1,62 @@
+"""Signals that ask a run to stop: it finishes the step at hand, saves, and leaves with a code that says why.
+
+SIGTERM, SIGUSR1   pre-emption by a scheduler         → exit code 75 ("temporary failure: run me again")
+SIGINT (Ctrl-C)    the user; a second one stops at once → exit code 130
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType, TracebackType
+
+EXIT_PREEMPTED = 75
+EXIT_INTERRUPTED = 130
+
+
+class RunStopped(Exception):  # noqa: N818 -- not an error: the run did as it was told
+    """The run was asked to stop and has saved its state; `exit_code` is what to leave with."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class StopSignals:
+    """Context in which the signals above only set `received`; on leaving it the old handlers are back.
+
+    Worker processes forked inside inherit the handlers but not the meaning: there the signals do nothing, so
+    that data keeps coming until the step is finished, even when a scheduler signals every process.
+    """
+
+    signals = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._owner = os.getpid()
+        self._previous: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> StopSignals:
+        for number in self.signals:
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    @property
+    def code(self) -> int:
+        """0 without a signal, else the exit code that goes with it."""
+        if self.received is None:
+            return 0
+        return EXIT_INTERRUPTED if self.received == signal.SIGINT else EXIT_PREEMPTED
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._owner:
+            return
+        if number == signal.SIGINT and self.received == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
