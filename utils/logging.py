@@ -49,6 +49,7 @@ def stop_logging() -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
+    logger.propagate = True
 
 
 class ConsoleHandler(logging.Handler):

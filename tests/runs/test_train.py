@@ -1,0 +1,150 @@
+"""The loop on a toy: it learns, resumes bit for bit, skips bad steps, stops, validates when due."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from runs.train import LoopSettings, NonFiniteLossError, Trainer
+from tests.runs.toy import STEPS_PER_EPOCH, ToyData, toy_trainer
+from utils.checkpoint import CheckpointError, trainable_state
+from utils.stopping import EXIT_PREEMPTED, RunStopped
+
+SETTINGS = LoopSettings(max_epoch=4, checkpoint_steps=2, log_period=3)
+
+
+def _assert_same_weights(first: Trainer, second: Trainer) -> None:
+    ours, theirs = trainable_state(first.state.model), trainable_state(second.state.model)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_training_learns_and_leaves_frozen_weights_alone(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path, settings=LoopSettings(max_epoch=20, log_period=5))
+    before = trainer.state.model.get_parameter("encoder.weight").clone()
+    trainer.run()
+    losses = [entry["loss"] for entry in trainer.watch._metrics.read("train")]
+    assert losses[-1] < 0.3 * losses[0]
+    assert torch.equal(trainer.state.model.get_parameter("encoder.weight"), before)
+    assert (
+        trainer.progress.step == 20 * STEPS_PER_EPOCH and trainer.progress.clips == 20 * STEPS_PER_EPOCH * 8
+    )
+
+
+def test_accumulation_gives_the_same_weights(tmp_path: Path) -> None:
+    whole, parts = toy_trainer(tmp_path / "a"), toy_trainer(tmp_path / "b", ToyData(micro=2))
+    for trainer, name in ((whole, "a"), (parts, "b")):
+        (tmp_path / name).mkdir()
+        trainer.run()
+    theirs = trainable_state(parts.state.model)
+    for name, tensor in trainable_state(whole.state.model).items():
+        torch.testing.assert_close(tensor, theirs[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_resuming_in_the_middle_of_an_epoch_is_exact(tmp_path: Path, precision: str) -> None:
+    folders = tmp_path / "whole", tmp_path / "stopped"
+    for folder in folders:
+        folder.mkdir()
+    options: dict[str, Any] = {"settings": SETTINGS, "dropout": 0.3, "average": True, "precision": precision}
+    whole = toy_trainer(folders[0], **options)
+    whole.run()
+    data = ToyData()
+    data.before_step = lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 4 else None
+    stopped = toy_trainer(folders[1], data, **options)
+    with pytest.raises(RunStopped, match="pre-empted: the state after step 5 of 12") as caught:
+        stopped.run()
+    assert caught.value.exit_code == EXIT_PREEMPTED
+    resumed = toy_trainer(folders[1], **options)
+    found = resumed.checkpoints.newest_valid()
+    assert found is not None and found.path.name == "step_000000005.pt"
+    resumed.resume(found)
+    resumed.run()
+    _assert_same_weights(whole, resumed)
+    assert whole.state.average is not None and resumed.state.average is not None
+    theirs = resumed.state.average.state_dict()
+    for name, tensor in whole.state.average.state_dict().items():
+        assert torch.equal(torch.as_tensor(tensor), torch.as_tensor(theirs[name]))
+    _assert_same_numbers(folders[0] / "metrics.jsonl", folders[1] / "metrics.jsonl")
+
+
+def _assert_same_numbers(first: Path, second: Path) -> None:
+    """Equal lines, but for those that tell of time and memory."""
+    kept = ("kind", "step", "loss", "learning_rate", "gradient_norm", "epoch")
+    lines = [[json.loads(line) for line in path.read_text().splitlines()] for path in (first, second)]
+    ours, theirs = ([{key: entry[key] for key in kept} for entry in entries] for entries in lines)
+    assert ours == theirs and [entry["step"] for entry in ours] == [3, 6, 9, 12]
+
+
+def test_a_bad_step_is_skipped_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer = toy_trainer(tmp_path, ToyData(dark=[5]), settings=LoopSettings(max_epoch=4))
+    trainer.run()
+    # video 5 is in no batch of a pass that drops it with the rest
+    assert 1 <= trainer.progress.nonfinite_steps <= 4
+    assert caplog.text.count("loss is not finite") == trainer.progress.nonfinite_steps
+    assert "Videos: video5.mp4 (ids [5])" in caplog.text
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in trainable_state(trainer.state.model).values())
+
+
+def test_too_many_bad_steps_stop_the_run_with_the_videos(tmp_path: Path) -> None:
+    settings = LoopSettings(max_epoch=4, max_nonfinite_steps=1)
+    trainer = toy_trainer(tmp_path, ToyData(dark=[2, 5, 11]), settings=settings)
+    with pytest.raises(NonFiniteLossError, match=r"video\d+.mp4.*Lower OPTIMIZER.BASE_LR"):
+        trainer.run()
+    assert trainer.progress.nonfinite_steps == 2
+
+
+def test_validation_and_checkpoints_come_when_they_are_due(tmp_path: Path) -> None:
+    scores = iter([50.0, 70.0, 60.0, 65.0])
+    settings = LoopSettings(max_epoch=7, epochs_per_loop=2, eval_period=1, checkpoint_period=3)
+    trainer = toy_trainer(tmp_path, settings=settings, validate=lambda: next(scores))
+    trainer.run()
+    assert next(scores, None) is None  # after 2, 4, 6 and 7 epochs
+    assert (trainer.progress.best_score, trainer.progress.best_step) == (70.0, 4 * STEPS_PER_EPOCH)
+    assert [path.name for path in trainer.checkpoints.paths()] == ["step_000000012.pt", "step_000000021.pt"]
+    assert os.path.samefile(trainer.checkpoints.best, trainer.checkpoints.path_of(12))
+
+
+def test_a_validation_that_a_stop_left_out_is_done_on_resume(tmp_path: Path) -> None:
+    data, settings = ToyData(), LoopSettings(max_epoch=2)
+    data.before_step = lambda step: (
+        os.kill(os.getpid(), signal.SIGUSR1) if step == STEPS_PER_EPOCH - 1 else None
+    )
+    stopped = toy_trainer(tmp_path, data, settings=settings, validate=lambda: 1.0)
+    with pytest.raises(RunStopped):
+        stopped.run()
+    assert stopped.progress.best_score is None
+    scores = iter([3.0, 2.0])
+    resumed = toy_trainer(tmp_path, settings=settings, validate=lambda: next(scores))
+    found = resumed.checkpoints.newest_valid()
+    assert found is not None
+    resumed.resume(found)
+    resumed.run()
+    assert resumed.progress.best_score == 3.0 and next(scores, None) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frozen_sha256": "0" * 64}, "other frozen weights"),
+        ({"format": 99}, "not a training checkpoint of this version"),
+        ({"average": {"updates": 1}}, "MODEL.EMA.ENABLE"),
+        ({"weights": {}}, "another architecture"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, change: dict, message: str) -> None:
+    trainer = toy_trainer(tmp_path)
+    state = {**trainer.state.capture(), **change}
+    with pytest.raises(CheckpointError, match=rf"x\.pt.*{message}"):
+        trainer.state.restore(state, "x.pt")
+
+
+def test_loops_of_several_epochs() -> None:
+    settings = LoopSettings(max_epoch=9, epochs_per_loop=4, eval_period=5)
+    assert [e for e in range(1, 10) if settings.closes_loop(e)] == [4, 8, 9]
+    assert [e for e in range(1, 10) if settings.is_due(5, e)] == [8, 9]
