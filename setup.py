@@ -1,7 +1,7 @@
 """Installs the checkout in editable form: `pip install -e .` (see the Makefile for the whole set-up).
 
-The packages have the generic names of the checkout's folders (`datasets`, `models`, `runs`, `utils`), so no wheel
-that would scatter them into an environment is offered.
+The packages have the generic names of the checkout's folders (`datasets`, `models`, `runs`, `utils`), so no
+wheel that would scatter them into an environment is offered.
 """
 
 from setuptools import find_packages, setup
@@ -47,8 +47,8 @@ EXTRAS = {
     "export": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"],
     "remote": ["fsspec>=2024.10", "webdataset>=0.2.100"],
     "drive": ["gdown>=5.2"],
+    "parquet": ["pyarrow>=17"],
 }
-
 
 
 class NoWheel(bdist_wheel):

@@ -32,15 +32,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class _Dumper(yaml.SafeDumper):
-    """Lists on one line, mappings over many: the way the recipes are written."""
-
-
-def _represent_list(dumper: _Dumper, items: list[Any]) -> yaml.Node:
+def _represent_list(dumper: yaml.representer.BaseRepresenter, items: list[Any]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
 
 
-def _represent_float(dumper: _Dumper, number: float) -> yaml.Node:
+def _represent_float(dumper: yaml.representer.BaseRepresenter, number: float) -> yaml.Node:
     # 3.2e-05 without a point in its mantissa would be read back as text by YAML 1.1
     text = repr(number)
     if "e" in text and "." not in text:
@@ -50,8 +46,14 @@ def _represent_float(dumper: _Dumper, number: float) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
-_Dumper.add_representer(list, _represent_list)
-_Dumper.add_representer(float, _represent_float)
+class _Dumper(yaml.SafeDumper):
+    """Lists on one line, mappings over many: the way the recipes are written."""
+
+    yaml_representers = {  # noqa: RUF012 (PyYAML's own attribute)
+        **yaml.SafeDumper.yaml_representers,
+        list: _represent_list,
+        float: _represent_float,
+    }
 
 
 def to_yaml(config: Any, sources: Mapping[str, str] | None = None) -> str:

@@ -1,0 +1,126 @@
+"""The composed configuration: checks that need the whole, derived values, documentation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from datasets.config import DataConfig
+from models.config import BackboneConfig, DistConfig, HeadConfig
+from runs.config import RunConfig, load_run_config
+from utils.config import ConfigError, describe_keys
+from utils.config.schema import fields_of, is_section
+
+
+def sections(schema: type) -> Iterator[type]:
+    yield schema
+    for _, annotation in fields_of(schema).values():
+        if is_section(annotation):
+            yield from sections(annotation)
+
+
+@pytest.mark.parametrize("section", list(sections(RunConfig)), ids=lambda section: section.__name__)
+def test_every_section_is_frozen_and_says_what_it_is(section: type) -> None:
+    assert section.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert section.__doc__
+    assert not section.__doc__.startswith(f"{section.__name__}(")
+
+
+def test_every_key_is_documented() -> None:
+    assert [info.key for info in describe_keys(RunConfig) if len(info.doc) < 10] == []
+
+
+def test_defaults_are_a_valid_run() -> None:
+    config = load_run_config(None)
+    assert config == RunConfig()
+    assert config.data.num_sparse_frames == 8
+    assert config.test.num_views == 3
+
+
+@pytest.mark.parametrize(
+    ("pairs", "key", "remedy"),
+    [
+        ("DATA.NUM_INPUT_FRAMES 17", "DATA.NUM_INPUT_FRAMES", "take 16 frames"),
+        ("DATA.SPARSE_SAMPLE_ALPHA 0", "DATA.SPARSE_SAMPLE_ALPHA", "above 0"),
+        ("DATA.TEST_CROP_SIZE 256", "DATA.TEST_CROP_SIZE", "at least 256"),
+        ("DATA.TRAIN_CROP_SIZE 200", "DATA.TRAIN_CROP_SIZE", "such as 192"),
+        ("DATA.TRAIN_JITTER_SCALES [0.4,320]", "DATA.TRAIN_JITTER_SCALES", "short sides"),
+        ("DATA.TRAIN_JITTER_SCALES [200,320]", "DATA.TRAIN_JITTER_SCALES", "224 (the crop)"),
+        ("DATA.STD [0,1,1]", "DATA.STD", "CLIP's"),
+        ("DATA.DATASET_LABEL_TEXT.TEMPLATES [photo]", "DATA.DATASET_LABEL_TEXT.TEMPLATES", "with {}"),
+        ("DATA.DECODER deocrd", "DATA.DECODER", "decord"),
+        ("VIDEO.BACKBONE.DIST.S_PATCH_SIZE 14", "VIDEO.BACKBONE.DIST.S_PATCH_SIZE", "to 16"),
+        ("VIDEO.BACKBONE.DIST.SELECTED_LAYERS [0,12]", "VIDEO.BACKBONE.DIST.SELECTED_LAYERS", "every block"),
+        ("VIDEO.BACKBONE.DIST.SELECTED_LAYERS [1,0]", "VIDEO.BACKBONE.DIST.SELECTED_LAYERS", "[0, 1, 2]"),
+        ("VIDEO.BACKBONE.DIST.SELECTED_LAYERS []", "VIDEO.BACKBONE.DIST.SELECTED_LAYERS", "[0, 1, 2]"),
+        ("VIDEO.BACKBONE.DIST.INTEGRATION_DIM 100", "VIDEO.BACKBONE.DIST.INTEGRATION_DIM", "take 128"),
+        ("VIDEO.BACKBONE.DIST.T_PATCH_SIZE 4", "VIDEO.BACKBONE.DIST.T_PATCH_SIZE", "take 5"),
+        ("VIDEO.BACKBONE.DIST.INITIALIZATION fanin", "VIDEO.BACKBONE.DIST.INITIALIZATION", "fan_in"),
+        ("VIDEO.BACKBONE.FREEZE_VISUAL false", "VIDEO.BACKBONE.FREEZE_VISUAL", "to true"),
+        ("VIDEO.BACKBONE.FREEZE_TEXT false", "VIDEO.BACKBONE.FREEZE_TEXT", "to true"),
+        ("VIDEO.HEAD.NUM_CLASSES [97,0]", "VIDEO.HEAD.NUM_CLASSES", "null"),
+        ("VIDEO.HEAD.ZERO_SHOT_FUSION_WEIGHT 2", "VIDEO.HEAD.ZERO_SHOT_FUSION_WEIGHT", "0.5"),
+        ("MODEL.NAME dits", "MODEL.NAME", "CUSTOM.MODULE"),
+        ("TRAIN.PRECISION fp8", "TRAIN.PRECISION", "bf16"),
+        ("TRAIN.BATCH_SIZE 0", "TRAIN.BATCH_SIZE", "1 or more"),
+        ("TRAIN.BATCH_SIZE 100", "TRAIN.MICRO_BATCH_SIZE", "divisor"),
+        ("TRAIN.MICRO_BATCH_SIZE 48", "TRAIN.MICRO_BATCH_SIZE", "divisor"),
+        ("OPTIMIZER.WARMUP_EPOCHS 40", "OPTIMIZER.WARMUP_EPOCHS", "at most 36"),
+        ("OPTIMIZER.MIN_LR 1", "OPTIMIZER.MIN_LR", "cosine"),
+        ("OPTIMIZER.BASE_LR 0", "OPTIMIZER.BASE_LR", "3.2e-5"),
+        ("NUM_GPUS -1", "NUM_GPUS", "the CPU"),
+        ("TEST.NUM_SPATIAL_CROPS 2", "TEST.NUM_SPATIAL_CROPS", "1, 3"),
+        ("TEST.ON_UNREADABLE ignore", "TEST.ON_UNREADABLE", "skip"),
+        ("AUGMENTATION.FLIP_PROB 2", "AUGMENTATION.FLIP_PROB", "from 0 to 1"),
+        ("AUGMENTATION.AUTOAUGMENT.TYPE auto", "AUGMENTATION.AUTOAUGMENT.TYPE", "rand-m9"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_with_a_remedy(pairs: str, key: str, remedy: str) -> None:
+    words = pairs.split(" ", 1)
+    micro = ["TRAIN.MICRO_BATCH_SIZE", "64"] if words[0] == "TRAIN.BATCH_SIZE" and words[1] != "0" else []
+    with pytest.raises(ConfigError) as caught:
+        load_run_config(None, [*words, *micro])
+    (problem,) = caught.value.problems
+    assert problem.key == key
+    assert remedy in problem.remedy or remedy in problem.message
+
+
+def test_mixing_groups_must_fit_batch_and_micro_batch() -> None:
+    mixing = ["AUGMENTATION.MIXUP.ENABLE", "true"]
+    load_run_config(None, [*mixing, "TRAIN.BATCH_SIZE", "8", "TRAIN.MICRO_BATCH_SIZE", "8"])
+    load_run_config(None, [*mixing, "TRAIN.MICRO_BATCH_SIZE", "64"])
+    with pytest.raises(ConfigError, match="MICRO_BATCH_SIZE: 16 clips are not whole groups"):
+        load_run_config(None, [*mixing, "TRAIN.MICRO_BATCH_SIZE", "16"])
+    with pytest.raises(ConfigError, match="TRAIN.BATCH_SIZE: 48 clips cannot be cut"):
+        load_run_config(None, [*mixing, "TRAIN.BATCH_SIZE", "48"])
+    load_run_config(None, ["TRAIN.BATCH_SIZE", "48"])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "patch", "depth"),
+    [
+        ("ViT-B-16", 16, 12),
+        ("ViT-B-16-quickgelu", 16, 12),
+        ("ViT-L-14-336", 14, 24),
+        ("ViT-bigG-14", 14, 48),
+        ("ViT-X-8", 8, None),
+        ("RN50", None, None),
+        ("my/tiny.json", None, None),
+    ],
+)
+def test_what_an_architecture_name_tells(architecture: str, patch: int | None, depth: int | None) -> None:
+    backbone = BackboneConfig(meta_arch_name=architecture)
+    assert (backbone.patch_size, backbone.depth) == (patch, depth)
+
+
+def test_derived_values() -> None:
+    assert HeadConfig(num_classes=(97, 300)).classes_per_head == (97, 300)
+    assert HeadConfig(num_classes=5).classes_per_head == (5,)
+    assert HeadConfig().classes_per_head is None
+    assert DataConfig(train_jitter_scales=(256.0, 320.0)).jitters_short_side
+    assert not DataConfig().jitters_short_side
+    assert DataConfig(data_root_dir="/a").annotation_dir == "/a"
+    assert DataConfig(data_root_dir="/a", anno_dir="/b").annotation_dir == "/b"
+    assert dataclasses.replace(DistConfig(), selected_layers=(0, 3)).selected_layers == (0, 3)

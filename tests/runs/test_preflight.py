@@ -1,0 +1,54 @@
+"""Missing input is named before anything heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runs.config import load_run_config
+from runs.preflight import check_paths
+from utils.config import ConfigError
+
+
+def missing(*pairs: str, reads_videos: bool = True) -> set[str]:
+    try:
+        check_paths(load_run_config(None, pairs), reads_videos)
+    except ConfigError as error:
+        return {problem.key for problem in error.problems}
+    return set()
+
+
+def test_everything_that_is_missing_is_named_at_once() -> None:
+    assert missing() == {"TRAIN.DATASET", "TEST.DATASET", "DATA.DATA_ROOT_DIR"}
+    assert missing("TRAIN.DATASET", "csv") == {"DATA.DATA_ROOT_DIR"}
+    assert missing("TRAIN.ENABLE", "false", "TEST.DATASET", "csv") == {"DATA.DATA_ROOT_DIR"}
+
+
+def test_folders_and_urls(tmp_path: Path) -> None:
+    known = ["TRAIN.DATASET", "csv"]
+    assert missing(*known, "DATA.DATA_ROOT_DIR", str(tmp_path)) == set()
+    assert missing(*known, "DATA.DATA_ROOT_DIR", "s3://bucket/videos") == set()
+    assert missing(*known, "DATA.DATA_ROOT_DIR", "/data/train-{000..099}.tar") == set()
+    none = str(tmp_path / "none")
+    assert missing(*known, "DATA.DATA_ROOT_DIR", none, "DATA.ANNO_DIR", none) == {
+        "DATA.DATA_ROOT_DIR",
+        "DATA.ANNO_DIR",
+    }
+
+
+@pytest.mark.parametrize("name", ["openai", "laion2b_s34b_b88k", "", "s3://weights/x.pt"])
+def test_tags_are_no_files(name: str) -> None:
+    assert missing("VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", name, reads_videos=False) == set()
+
+
+@pytest.mark.parametrize("name", ["/no/such.pt", "no_such.safetensors", "weights/none"])
+def test_files_must_be_there(name: str) -> None:
+    for key in (
+        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH",
+        "TRAIN.CHECKPOINT_FILE_PATH",
+        "TEST.CHECKPOINT_FILE_PATH",
+    ):
+        assert missing(key, name, reads_videos=False) == {key}
+    unused = ["TEST.ENABLE", "false", "TEST.CHECKPOINT_FILE_PATH", name]
+    assert missing(*unused, reads_videos=False) == set()
