@@ -17,8 +17,8 @@ from datasets.annotations.files import read_lines
 from datasets.annotations.request import ReadRequest
 from datasets.records import VideoRecord
 
-_PATH_AND_LABEL = re.compile(r"(.*\S)[ \t]*[ \t,][ \t]*(-?\d+)\s*")
-_PATH_AND_FRAMES = re.compile(r"(.*\S)[ \t]*[ \t,][ \t]*\d+")
+_PATH_AND_LABEL = re.compile(r"(.*[^\s,])[ \t,]+(-?\d+)\s*")
+_PATH_AND_FRAMES = re.compile(r"(.*[^\s,])[ \t,]+\d+")
 
 
 def read_video_list(request: ReadRequest) -> list[VideoRecord]:

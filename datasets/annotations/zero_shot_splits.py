@@ -124,7 +124,9 @@ def _kinetics_600(anno_dir: str, data_root: str, video_list: str) -> ZeroShotPro
     pattern = K600_VIDEO_LISTS[name]
     if pattern:
         runs = tuple(_published_run(anno_dir, data_root, pattern, split) for split in (1, 2, 3))
-        return ZeroShotProtocol("k600", "3-splits", f"published lists {pattern.replace('{split}', '1…3')}", runs)
+        return ZeroShotProtocol(
+            "k600", "3-splits", f"published lists {pattern.replace('{split}', '1…3')}", runs
+        )
     official = load_split("k600", name, anno_dir=anno_dir, data_root=data_root)
     runs = tuple(
         replace(keep_classes(official, class_subset("k600", f"zero-shot-{split}")), split=f"split {split}")

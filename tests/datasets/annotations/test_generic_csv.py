@@ -1,0 +1,112 @@
+"""The project's own CSV format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datasets.annotations import AnnotationError, load_split
+from datasets.annotations.generic_csv import read_generic_csv
+from datasets.annotations.timestamps import parse_seconds, parse_segment
+from tests.datasets.annotations.helpers import request_for, write
+
+
+def test_names_segments_and_other_columns(tmp_path: Path) -> None:
+    text = 'path,note,label,start,end,name\na.mp4,x,Walk,1.5,00:02.5,first\n"b, c.mp4",x,run,,,\n'
+    first, second = read_generic_csv(request_for(write(tmp_path / "a.csv", text)))
+    assert (first.path, first.labels, first.start, first.end, first.name) == (
+        "a.mp4",
+        (1,),
+        1.5,
+        2.5,
+        "first",
+    )
+    assert (second.path, second.labels, second.start, second.end) == ("b, c.mp4", (0,), None, None)
+    assert second.name == "b, c.mp4"
+
+
+def test_labels_that_are_all_numbers_are_indices(tmp_path: Path) -> None:
+    records = read_generic_csv(request_for(write(tmp_path / "a.csv", "path,label\na.mp4,2\nb.mp4,0\n")))
+    assert [record.labels for record in records] == [(2,), (0,)]
+
+
+def test_captions_of_one_video_are_one_record(tmp_path: Path) -> None:
+    text = 'path,caption\na.mp4,one\nb.mp4,"two, three"\na.mp4,four\n'
+    records = read_generic_csv(request_for(write(tmp_path / "a.csv", text), names=()))
+    assert [(record.path, record.captions) for record in records] == [
+        ("a.mp4", ("one", "four")),
+        ("b.mp4", ("two, three",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,label\na.mp4,fly\n", "line 2: label 'fly' is none of the 3 class names"),
+        ("path,label\na.mp4,0\nb.mp4,3\n", "line 3: label 3 is outside 0…2"),
+        ("path,label,start,end\na.mp4,0,5,4\n", "line 2: the segment '5' to '4' has no length"),
+        ("path,label,start\na.mp4,0,soon\n", "line 2: could not convert"),
+        ("path,label\n,0\n", "line 2: no path"),
+        ("path,label\na.mp4\n", "line 2: 1 fields, but 2 in the header"),
+        ("file,label\na.mp4,0\n", "no column path"),
+        ("path,length\na.mp4,0\n", "neither a column label nor caption"),
+        ("path,label\n", "a header, but no rows"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        read_generic_csv(request_for(write(tmp_path / "a.csv", text)))
+
+
+def test_classes_come_from_the_training_list_for_every_split(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "path,label\na.mp4,walk\nb.mp4,run\nc.mp4,sit\n")
+    write(tmp_path / "val.csv", "path,label\nd.mp4,walk\n")
+    assert load_split("csv", "val", anno_dir=tmp_path).class_names == (("run", "sit", "walk"),)
+    assert load_split("csv", "val", anno_dir=tmp_path).records[0].labels == (2,)
+    write(tmp_path / "test.csv", "path,label\ne.mp4,jump\n")
+    with pytest.raises(AnnotationError, match="label 'jump' is none of the 3"):
+        load_split("csv", "test", anno_dir=tmp_path)
+
+
+def test_class_file_beside_the_list_and_its_absence(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "path,label\na.mp4,1\n")
+    with pytest.raises(
+        AnnotationError, match=r"labels are class indices, so their names are needed.*classes\.txt"
+    ):
+        load_split("csv", "train", anno_dir=tmp_path)
+    write(tmp_path / "classes.txt", "run\nwalk\n")
+    assert load_split("csv", "train", anno_dir=tmp_path).class_names == (("run", "walk"),)
+    with pytest.raises(AnnotationError, match=r"classes\.txt: 2 class names where 5 are expected"):
+        load_split("csv", "train", anno_dir=tmp_path, num_classes=5)
+
+
+def test_captions_need_no_classes(tmp_path: Path) -> None:
+    write(tmp_path / "test.csv", "path,caption\na.mp4,someone runs\n")
+    split = load_split("csv", "test", anno_dir=tmp_path)
+    assert split.class_names == ()
+    assert split.records[0].captions == ("someone runs",)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("12.5", 12.5), ("00:00:02.86", 2.86), ("01:02:03.5", 3723.5), ("1:30", 90.0)]
+)
+def test_times(text: str, seconds: float) -> None:
+    assert parse_seconds(text) == pytest.approx(seconds)
+
+
+def test_times_that_are_none() -> None:
+    for text in ("nan", "-1", "1:x", "", "inf"):
+        with pytest.raises(ValueError):
+            parse_seconds(text)
+    assert parse_segment("", "4") == (None, 4.0)
+    with pytest.raises(ValueError, match="no length"):
+        parse_segment("", "0")
+
+
+def test_real_clips(shared: Path) -> None:
+    root = shared / "data/videos/actions"
+    split = load_split("csv", "train", anno_dir=root, list_file="actions.csv", data_root=root)
+    assert len(split) == 22
+    assert split.class_names[0][:3] == ("ApplyEyeMakeup", "BaseballPitch", "Basketball")
+    assert all((root / record.path).is_file() for record in split.records)

@@ -1,0 +1,126 @@
+"""`load_split`: which file, which class names, and what it says when something is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datasets.annotations import DATASETS, AnnotationError, evaluation_split, load_split
+from tests.datasets.annotations.helpers import touch, write
+
+
+def test_default_files_are_found_in_the_order_of_the_table(tmp_path: Path) -> None:
+    write(
+        tmp_path / "train.csv",
+        "label,youtube_id,time_start,time_end,split\nabseiling,aaaaaaaaaaa,0,10,train\n",
+    )
+    write(tmp_path / "my_train.txt", "b.mp4 1\n")
+    assert load_split("k400", "train", anno_dir=tmp_path).records[0].path == "aaaaaaaaaaa_000000_000010.mp4"
+    write(tmp_path / "kinetics400_train_list.txt", "c.mp4 2\n")
+    split = load_split("k400", "train", anno_dir=tmp_path)
+    assert (split.records[0].path, split.source) == ("c.mp4", str(tmp_path / "kinetics400_train_list.txt"))
+
+
+def test_a_named_list_wins_whatever_its_format(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "a.mp4 0\n")
+    write(tmp_path / "sub/other.csv", "path,label\nb.mp4,air drumming\n")
+    assert load_split("k400", "train", anno_dir=tmp_path, list_file="sub/other.csv").records[0].labels == (1,)
+    outside = write(tmp_path / "elsewhere/list.txt", "c.mp4 399\n")
+    assert load_split("k400", "train", anno_dir=tmp_path, list_file=outside).records[0].labels == (399,)
+
+
+def test_two_files_that_fit_are_a_question(tmp_path: Path) -> None:
+    write(tmp_path / "a_train.txt", "a.mp4 0\n")
+    write(tmp_path / "b_train.txt", "a.mp4 0\n")
+    with pytest.raises(
+        AnnotationError, match=r"which of a_train\.txt, b_train\.txt\? Remedy: .*DATA\.TRAIN_LIST"
+    ):
+        load_split("k400", "train", anno_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split", "options", "message"),
+    [
+        ("k40", "train", {}, r"no data set 'k40'. Did you mean 'k400'\?.*csv or list"),
+        ("k400", "extra", {}, "k400 has no split 'extra'.*train, val, test"),
+        (
+            "k400",
+            "train",
+            {},
+            r"no annotation file; .*holds notes\.md.*Looked for kinetics400_train_list\.txt.*ANNO_DIR",
+        ),
+        ("k400", "train", {"list_file": "none.txt"}, r"none\.txt: no such file"),
+        ("k400", "train", {"list_file": "empty.txt"}, r"empty\.txt: the file is empty"),
+        ("k400", "train", {"list_file": "notes.md"}, "line 1: 'read me' is not a path and a class index"),
+        ("list", "train", {"list_file": "one.txt"}, "their names are needed"),
+        ("k400+ssv2", "train", {}, "made of distinct data sets out of k400, k600, k700"),
+        ("k710", "train", {"list_file": "one.txt"}, "leave list and class names to it"),
+    ],
+)
+def test_mistakes_are_named(
+    tmp_path: Path, dataset: str, split: str, options: dict[str, str], message: str
+) -> None:
+    write(tmp_path / "notes.md", "read me\n")
+    folder = tmp_path if options else tmp_path / "sub"
+    write(tmp_path / "sub/notes.md", "read me\n")
+    write(tmp_path / "empty.txt", "\n")
+    write(tmp_path / "one.txt", "a.mp4 0\n")
+    with pytest.raises(AnnotationError, match=f"(?s){message}"):
+        load_split(dataset, split, anno_dir=folder, list_file=options.get("list_file", ""))
+
+
+def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="nowhere is not a folder"):
+        load_split("ssv2", "train", anno_dir=tmp_path / "nowhere")
+    write(tmp_path / "train.txt", "a.mp4 0\n")
+    with pytest.raises(AnnotationError, match=r"DATA\.DATA_ROOT_DIR: .*nowhere is not a folder"):
+        load_split("k400", "train", anno_dir=tmp_path, data_root=tmp_path / "nowhere")
+
+
+def test_class_names_given_as_such(tmp_path: Path) -> None:
+    write(tmp_path / "val.txt", "a.mp4 1\n")
+    split = load_split("list", "val", anno_dir=tmp_path, class_names=(("one", "two"),))
+    assert split.num_classes == (2,)
+
+
+def test_paths_are_those_of_files_when_a_root_is_given(tmp_path: Path) -> None:
+    write(tmp_path / "anno/val.txt", "74225 63 140\n116154 52 127\n")
+    assert load_split("ssv2", "val", anno_dir=tmp_path / "anno").records[0].path == "74225.webm"
+    root = touch(tmp_path / "videos", "74225.mp4", "116154.webm")
+    split = load_split("ssv2", "val", anno_dir=tmp_path / "anno", data_root=root)
+    assert [record.path for record in split.records] == ["74225.mp4", "116154.webm"]
+    assert [record.name for record in split.records] == ["74225", "116154"]
+
+
+def test_every_data_set_has_the_splits_it_is_scored_on() -> None:
+    for name, spec in DATASETS.items():
+        assert {"train", "val", evaluation_split(name)} <= set(spec.sources)
+    assert evaluation_split("k710") == "val"
+
+
+def test_real_kinetics_lists(shared: Path) -> None:
+    folder = shared / "data/annotations/k400"
+    split = load_split("k400", "val", anno_dir=folder, num_classes=400)
+    assert len(split) == 19877
+    assert len({record.labels for record in split.records}) == 400
+
+
+def test_a_list_of_100_000_videos_loads_in_two_seconds_and_300_mb(tmp_path: Path) -> None:
+    lines = (f"train/class {n % 400}/{n:011d}_000001_000011.mp4 {n % 400}\n" for n in range(100_000))
+    write(tmp_path / "train.txt", "".join(lines))
+    program = (
+        "import sys, resource; from datasets.annotations import load_split; "
+        f"split = load_split('k400', 'train', anno_dir={str(tmp_path)!r}); assert len(split) == 100_000; "
+        "assert 'torch' not in sys.modules; use = resource.getrusage(resource.RUSAGE_SELF); "
+        "print(use.ru_utime + use.ru_stime, use.ru_maxrss / 1024)"
+    )
+    checkout = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=checkout, capture_output=True, text=True, check=True
+    )
+    seconds, megabytes = map(float, done.stdout.split())
+    assert seconds < 2.0
+    assert megabytes < 300

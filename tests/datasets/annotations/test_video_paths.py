@@ -1,0 +1,80 @@
+"""Where the videos of a list really are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datasets.annotations import AnnotationError
+from datasets.annotations.video_paths import has_video_extension, locate_videos, with_extension
+from datasets.records import VideoRecord
+from tests.datasets.annotations.helpers import touch
+
+NAMES = (("brush_hair", "playing polo"),)
+
+
+def _located(root: Path, *records: VideoRecord, split: str = "val") -> list[str]:
+    return [record.path for record in locate_videos(records, str(root), split, NAMES, "mp4").records]
+
+
+def test_known_extensions_only() -> None:
+    assert has_video_extension("a/b.MP4")
+    assert not has_video_extension("1004_Juno_00.00.32.161-00.00.36.246")
+    assert not has_video_extension("a.mp4/b")
+    assert not has_video_extension("mp4")
+
+
+def test_without_a_root_the_usual_extension_is_added() -> None:
+    records = with_extension([VideoRecord("7"), VideoRecord("b."), VideoRecord("c.mkv")], "webm")
+    assert [record.path for record in records] == ["7.webm", "b.webm", "c.mkv"]
+    assert [record.name for record in records] == ["7", "b.", "c.mkv"]
+
+
+@pytest.mark.parametrize(
+    ("there", "path"),
+    [
+        ("a.mp4", "a.mp4"),
+        ("a.webm", "a.mp4"),
+        ("a.MKV", "a"),
+        ("a/img_00001.jpg", "a.mp4"),
+        ("a/img_00001.jpg", "a"),
+        ("val/a.mp4", "a.mp4"),
+        ("validation/a.webm", "a.mp4"),
+        ("playing polo/a.mp4", "a.mp4"),
+        ("playing_polo/a.mp4", "a"),
+        ("val/playing_polo/a.mp4", "a.mp4"),
+        ("a.mp4", "val/a.mp4"),
+        ("P01/a.mp4", "P01/videos/a.mp4"),
+    ],
+)
+def test_layouts_of_files(tmp_path: Path, there: str, path: str) -> None:
+    expected = there.removesuffix("/img_00001.jpg")
+    assert _located(touch(tmp_path, there), VideoRecord(path, (1,))) == [expected]
+
+
+def test_the_exact_path_wins(tmp_path: Path) -> None:
+    root = touch(tmp_path, "a.avi", "a.mp4", "brush_hair/a.mp4")
+    assert _located(root, VideoRecord("a.mp4", (0,)), VideoRecord("a.avi", (0,))) == ["a.mp4", "a.avi"]
+
+
+def test_moved_and_missing_are_counted(tmp_path: Path) -> None:
+    root = touch(tmp_path, "a.mkv", "b.mp4")
+    records = [VideoRecord("a.mp4"), VideoRecord("b.mp4"), VideoRecord("c"), VideoRecord("d.mp4")]
+    located = locate_videos(records, str(root), "train", (), "mp4")
+    assert (located.moved, located.missing) == (1, ("c", "d.mp4"))
+    assert [record.path for record in located.records] == ["a.mkv", "b.mp4", "c.mp4", "d.mp4"]
+
+
+def test_absolute_paths(tmp_path: Path) -> None:
+    touch(tmp_path, "else where/a.mp4")
+    path = str(tmp_path / "else where/a.mp4")
+    assert _located(touch(tmp_path / "root", "x.mp4"), VideoRecord(path)) == [path]
+
+
+def test_a_root_without_any_of_the_videos_is_an_error(tmp_path: Path) -> None:
+    root = touch(tmp_path, "other/z.mp4")
+    with pytest.raises(
+        AnnotationError, match=r"none of the 2 videos .* first being a\.mp4.*holds other.*DATA_ROOT_DIR"
+    ):
+        _located(root, VideoRecord("a.mp4"), VideoRecord("b.mp4"))
