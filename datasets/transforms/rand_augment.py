@@ -1,0 +1,77 @@
+"""RandAugment (Cubuk et al., 2020) on a clip: torchvision's operations, each drawn once for all frames.
+
+Described as in timm, "rand-m9-mstd0.5-inc1": magnitude m of 10 with a normal spread mstd, n operations (2
+by default), each applied with probability p (0.5 by default). `inc1` (operations that grow with the
+magnitude) is how torchvision's are anyway. The operations and their ranges are torchvision's: those of timm
+without inversion and additive solarising, and with an identity."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from datasets.randomness import happens, randint
+
+_NUMBER = r"\d+(?:\.\d+)?"
+_PART = re.compile(rf"(m|n|p|mstd|inc)({_NUMBER})")
+_BINS = 31
+_MOST = 10.0  # magnitudes are written on a scale from 0 to 10
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """AUGMENTATION.AUTOAUGMENT as a function of clips."""
+
+    magnitude: float = 9.0
+    magnitude_std: float = 0.0
+    num_operations: int = 2
+    probability: float = 0.5
+
+    @classmethod
+    def from_description(cls, description: str) -> RandAugment:
+        """Read "rand-m9-n2-p0.5-mstd0.5-inc1"; all parts but m may be left out.
+
+        Raises:
+            ValueError: a part that is not understood.
+        """
+        kind, *parts = description.split("-")
+        matches = [_PART.fullmatch(part) for part in parts]
+        numbers = {match[1]: float(match[2]) for match in matches if match}
+        if kind != "rand" or None in matches or "m" not in numbers or numbers["m"] > _MOST:
+            raise ValueError(
+                f"AUGMENTATION.AUTOAUGMENT.TYPE {description!r} is not understood: "
+                "write rand-m<magnitude 0..10>[-n<operations>][-p<probability>][-mstd<spread>][-inc1]"
+            )
+        return cls(
+            magnitude=numbers["m"],
+            magnitude_std=numbers.get("mstd", 0.0),
+            num_operations=int(numbers.get("n", 2)),
+            probability=numbers.get("p", 0.5),
+        )
+
+    def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """Frames uint8 (T,H,W,3) of one clip, changed alike; the same shape."""
+        clip = tv_tensors.Video(frames.permute(0, 3, 1, 2))
+        for _ in range(self.num_operations):
+            noise = float(torch.randn((), generator=generator))
+            level = min(max(self.magnitude + self.magnitude_std * noise, 0.0), _MOST) / _MOST
+            applied = happens(self.probability, generator)
+            seed = randint(0, 2**62, generator)
+            if applied:
+                clip = _one_operation(clip, round(level * (_BINS - 1)), seed)
+        return clip.as_subclass(Tensor).permute(0, 2, 3, 1).contiguous()
+
+
+def _one_operation(clip: tv_tensors.Video, level: int, seed: int) -> tv_tensors.Video:
+    """One random operation of torchvision's table. Its classes draw from torch's global state: lend them a
+    copy.
+    """
+    operation = v2.RandAugment(num_ops=1, magnitude=level, num_magnitude_bins=_BINS)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which also seeds the GPUs
+        return operation(clip)
