@@ -1,10 +1,11 @@
-"""The training loop: epochs of steps, validation and checkpoints between them, and every way to stop well.
+"""The training loop: steps, validation and checkpoints between them, and every way to stop well.
 
     while steps are left:
-        steps of the epoch (from where the run stands)   each: batches ──TrainingStep──► log, checkpoint,
-        stop? close the epoch                                  validation every EVAL_PERIOD, checkpoint
+        steps of the loop, from where the run stands    each: batches ──TrainingStep──► log, save?, stop?
+        close the loop                                  validation every EVAL_PERIOD, checkpoint
 
-Position is the step alone: epoch and place in it follow from it, so a run goes on in the middle of an epoch.
+A loop is TRAIN.NUM_FOLDS epochs (`timetable.py`). Position is the step alone: loop and place in it follow
+from it, so a run goes on in the middle of an epoch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 import torch
 
+from runs.timetable import Timetable
 from runs.training_state import Progress, TrainingState
 from runs.training_step import Prepare, StepOutcome, TrainingStep
 from runs.watching import Watch
@@ -32,14 +34,10 @@ class NonFiniteLossError(RuntimeError):
 
 
 class TrainingData(Protocol):
-    """Where steps come from. Steps, and what is in them, depend on the seed and the epoch alone."""
+    """Where steps come from. Steps, and what is in them, depend on the seed and the loop alone."""
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps in one pass over the data."""
-
-    def steps(self, epoch: int, first_step: int) -> Iterator[Sequence[Any]]:
-        """The steps of a pass from `first_step` on, each as this process's micro-batches."""
+    def steps(self, loop: int, first_step: int) -> Iterator[Sequence[Any]]:
+        """The steps of a loop from `first_step` on, each as this process's micro-batches."""
 
     def replaced(self, batches: Sequence[Any]) -> int:
         """How many clips of this process's micro-batches stand for videos that could not be read."""
@@ -53,26 +51,10 @@ class TrainingData(Protocol):
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """When the loop does what. Periods are in epochs, unless they say steps; 0 means never."""
+    """What the loop does besides its timetable. 0 means never, or none."""
 
-    max_epoch: int
-    epochs_per_loop: int = 1
-    eval_period: int = 1
-    checkpoint_period: int = 1
     checkpoint_steps: int = 0
-    log_period: int = 10
     max_nonfinite_steps: int = 10
-    max_unreadable_rate: float = 0.01
-
-    def closes_loop(self, epochs: int) -> bool:
-        """Whether a loop of `epochs_per_loop` passes ends after so many epochs."""
-        return epochs == self.max_epoch or epochs % self.epochs_per_loop == 0
-
-    def is_due(self, period: int, epochs: int) -> bool:
-        """Whether something with this period, rounded up to whole loops, is due after so many epochs."""
-        loops = -(-period // self.epochs_per_loop)
-        whole_loops, rest = divmod(epochs, self.epochs_per_loop)
-        return epochs == self.max_epoch or (rest == 0 and whole_loops % loops == 0)
 
 
 @dataclass(frozen=True)
@@ -83,6 +65,7 @@ class Trainer:
     step: TrainingStep
     state: TrainingState
     schedule: LearningRateSchedule
+    timetable: Timetable
     data: TrainingData
     prepare: Prepare
     validate: Callable[[], float] | None
@@ -95,11 +78,6 @@ class Trainer:
     def progress(self) -> Progress:
         """How far the run has come."""
         return self.state.progress
-
-    @property
-    def total_steps(self) -> int:
-        """Steps from the first to the last epoch."""
-        return self.settings.max_epoch * self.data.steps_per_epoch
 
     def resume(self, found: FoundCheckpoint) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it does not fit."""
@@ -115,12 +93,12 @@ class Trainer:
         """
         with StopSignals() as signals:
             while True:
-                epochs, first_step = divmod(self.progress.step, self.data.steps_per_epoch)
-                if epochs > self.progress.closed_epochs:
-                    self._close_epoch(epochs)
-                if self.progress.step >= self.total_steps:
+                loop, first_step = self.timetable.locate(self.progress.step)
+                if loop > self.progress.closed_loops:
+                    self._close_loop(loop)
+                if loop == self.timetable.loops:
                     return
-                for batches in self._waiting_measured(self.data.steps(epochs, first_step)):
+                for batches in self._waiting_measured(self.data.steps(loop, first_step)):
                     self._take_step(batches, signals)
 
     def _waiting_measured(self, steps: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
@@ -134,7 +112,7 @@ class Trainer:
 
     def _take_step(self, batches: Sequence[Any], signals: StopSignals) -> None:
         step = self.progress.step
-        rate = self.schedule.at(step / self.data.steps_per_epoch)
+        rate = self.schedule.at(self.timetable.epoch_at(step))
         set_learning_rate(self.step.optimizer, rate)
         makers = [
             lambda batch=batch, number=number: self.prepare(batch, step, number)
@@ -190,19 +168,17 @@ class Trainer:
                 "or look at these videos"
             )
 
-    def _close_epoch(self, epochs: int) -> None:
-        """Validation and checkpoint where they are due after so many epochs."""
-        self.progress.closed_epochs = epochs
-        if not self.settings.closes_loop(epochs):
-            return
+    def _close_loop(self, loops: int) -> None:
+        """Validation and checkpoint where they are due after so many loops."""
+        self.progress.closed_loops = loops
         improved = False
-        if self.validate is not None and self.settings.is_due(self.settings.eval_period, epochs):
+        if self.validate is not None and self.timetable.validates_after(loops):
             with self.stopwatch.measure("validation"):
                 score = self.validate()
             improved = self.progress.best_score is None or score > self.progress.best_score
             if improved:
                 self.progress.best_score, self.progress.best_step = score, self.progress.step
-        if improved or self.settings.is_due(self.settings.checkpoint_period, epochs):
+        if improved or self.timetable.saves_after(loops):
             self.save(best=improved)
 
     def save(self, best: bool = False) -> None:
@@ -215,7 +191,7 @@ class Trainer:
         self.save()
         reason = {EXIT_INTERRUPTED: "interrupted", EXIT_PREEMPTED: "pre-empted"}[code]
         raise RunStopped(
-            f"{reason}: the state after step {self.progress.step} of {self.total_steps} is saved in "
-            f"{self.checkpoints.path_of(self.progress.step)}; the same command goes on from there",
+            f"{reason}: the state after step {self.progress.step} of {self.timetable.total_steps} is saved "
+            f"in {self.checkpoints.path_of(self.progress.step)}; the same command goes on from there",
             code,
         )

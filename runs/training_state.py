@@ -1,7 +1,7 @@
 """Everything that a run needs to go on as if it had never stopped, as one checkpoint.
 
-    weights (trainable only) · optimizer · loss scaler · weight average · progress · random states of every
-    process + SHA-256 of the frozen weights, which are not stored but must be the same when the run goes on
+    weights (trainable only) · optimizer · loss scaler · weight average · progress · all random states
+    + SHA-256 of the frozen weights, which are not stored but must be the same when the run goes on
 
 The learning rate and the order of the data are functions of the step and need no state.
 """
@@ -31,8 +31,8 @@ class Progress:
 
     step: int = 0
     """Steps taken, skipped ones included."""
-    closed_epochs: int = 0
-    """Epochs after which validation and checkpoint, where due, have been done."""
+    closed_loops: int = 0
+    """Loops after which validation and checkpoint, where due, have been done."""
     best_score: float | None = None
     """Best validation score so far."""
     best_step: int | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
+from runs.timetable import Timetable
 from runs.training_state import Progress
 from runs.training_step import StepOutcome
 from utils import distributed
@@ -27,13 +28,12 @@ class Watch:
         *,
         device: torch.device,
         log_period: int,
-        steps_per_epoch: int,
-        total_steps: int,
+        timetable: Timetable,
         clips_per_step: int,
     ) -> None:
         self._metrics, self._trackers, self._stopwatch = metrics, trackers, stopwatch
         self._device, self._log_period = device, log_period
-        self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
+        self._timetable, self._total_steps = timetable, timetable.total_steps
         self._clips_per_step = clips_per_step
         self._speaks = distributed.is_main()
         self._bar = self._new_bar(0)
@@ -77,7 +77,7 @@ class Watch:
         seconds = max(progress.seconds - last["seconds"], 1e-9)
         data = self._stopwatch.seconds.get("data", 0.0)
         values = {
-            "epoch": progress.step / self._steps_per_epoch,
+            "epoch": self._timetable.epoch_at(progress.step),
             "loss": progress.window_loss / progress.window_steps if progress.window_steps else float("nan"),
             "learning_rate": rate,
             "gradient_norm": outcome.gradient_norm,

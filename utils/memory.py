@@ -9,9 +9,7 @@ import torch
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Peak of the GPU memory that torch allocated on `device`; for a CPU the peak resident size of this
-    process.
-    """
+    """Peak memory that torch allocated on a GPU; for a CPU the peak resident size of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

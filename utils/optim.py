@@ -1,10 +1,8 @@
 """Optimizers over parameter groups that cover every trainable weight exactly once.
 
-    module's trainable parameters ── settings(name, parameter) ──► groups (multiplier, weight decay) ──►
-    optimizer
+    trainable parameters ──settings(name, parameter)──► groups (multiplier, weight decay) ──► optimizer
 
-What a parameter's settings are is decided by the model (roles, decay) and the configuration, outside this
-file.
+What a parameter's settings are is decided by the model and the configuration, outside this file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Seeds, and the states of all random generators as plain types and tensors (so that a checkpoint may hold
-them).
-"""
+"""Seeds, and the states of all random generators as plain types and tensors, which a checkpoint may hold."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""TensorBoard and Weights & Biases behind one small interface; both are optional and imported only when asked
-for.
-"""
+"""TensorBoard and Weights & Biases behind one small interface; optional, imported only when asked for."""
 
 from __future__ import annotations
 

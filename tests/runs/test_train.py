@@ -12,11 +12,9 @@ import pytest
 import torch
 
 from runs.train import LoopSettings, NonFiniteLossError, Trainer
-from tests.runs.toy import STEPS_PER_EPOCH, ToyData, toy_trainer
-from utils.checkpoint import CheckpointError, trainable_state
+from tests.runs.toy import STEPS_PER_EPOCH, ToyData, toy_timetable, toy_trainer
+from utils.checkpoint import CheckpointError, read_checkpoint, trainable_state
 from utils.stopping import EXIT_PREEMPTED, RunStopped
-
-SETTINGS = LoopSettings(max_epoch=4, checkpoint_steps=2, log_period=3)
 
 
 def _assert_same_weights(first: Trainer, second: Trainer) -> None:
@@ -25,7 +23,7 @@ def _assert_same_weights(first: Trainer, second: Trainer) -> None:
 
 
 def test_training_learns_and_leaves_frozen_weights_alone(tmp_path: Path) -> None:
-    trainer = toy_trainer(tmp_path, settings=LoopSettings(max_epoch=20, log_period=5))
+    trainer = toy_trainer(tmp_path, timetable=toy_timetable(20), log_period=5)
     before = trainer.state.model.get_parameter("encoder.weight").clone()
     trainer.run()
     losses = [entry["loss"] for entry in trainer.watch._metrics.read("train")]
@@ -51,7 +49,8 @@ def test_resuming_in_the_middle_of_an_epoch_is_exact(tmp_path: Path, precision: 
     folders = tmp_path / "whole", tmp_path / "stopped"
     for folder in folders:
         folder.mkdir()
-    options: dict[str, Any] = {"settings": SETTINGS, "dropout": 0.3, "average": True, "precision": precision}
+    options: dict[str, Any] = {"dropout": 0.3, "average": True, "precision": precision, "log_period": 3}
+    options["settings"] = LoopSettings(checkpoint_steps=2)
     whole = toy_trainer(folders[0], **options)
     whole.run()
     data = ToyData()
@@ -82,7 +81,7 @@ def _assert_same_numbers(first: Path, second: Path) -> None:
 
 
 def test_a_bad_step_is_skipped_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    trainer = toy_trainer(tmp_path, ToyData(dark=[5]), settings=LoopSettings(max_epoch=4))
+    trainer = toy_trainer(tmp_path, ToyData(dark=[5]))
     trainer.run()
     # video 5 is in no batch of a pass that drops it with the rest
     assert 1 <= trainer.progress.nonfinite_steps <= 4
@@ -92,7 +91,7 @@ def test_a_bad_step_is_skipped_counted_and_named(tmp_path: Path, caplog: pytest.
 
 
 def test_too_many_bad_steps_stop_the_run_with_the_videos(tmp_path: Path) -> None:
-    settings = LoopSettings(max_epoch=4, max_nonfinite_steps=1)
+    settings = LoopSettings(max_nonfinite_steps=1)
     trainer = toy_trainer(tmp_path, ToyData(dark=[2, 5, 11]), settings=settings)
     with pytest.raises(NonFiniteLossError, match=r"video\d+.mp4.*Lower OPTIMIZER.BASE_LR"):
         trainer.run()
@@ -101,26 +100,26 @@ def test_too_many_bad_steps_stop_the_run_with_the_videos(tmp_path: Path) -> None
 
 def test_validation_and_checkpoints_come_when_they_are_due(tmp_path: Path) -> None:
     scores = iter([50.0, 70.0, 60.0, 65.0])
-    settings = LoopSettings(max_epoch=7, epochs_per_loop=2, eval_period=1, checkpoint_period=3)
-    trainer = toy_trainer(tmp_path, settings=settings, validate=lambda: next(scores))
+    timetable = toy_timetable(7, eval_period=2, checkpoint_period=3)
+    trainer = toy_trainer(tmp_path, timetable=timetable, validate=lambda: next(scores))
     trainer.run()
     assert next(scores, None) is None  # after 2, 4, 6 and 7 epochs
     assert (trainer.progress.best_score, trainer.progress.best_step) == (70.0, 4 * STEPS_PER_EPOCH)
-    assert [path.name for path in trainer.checkpoints.paths()] == ["step_000000012.pt", "step_000000021.pt"]
-    assert os.path.samefile(trainer.checkpoints.best, trainer.checkpoints.path_of(12))
+    assert [path.name for path in trainer.checkpoints.paths()] == ["step_000000018.pt", "step_000000021.pt"]
+    assert read_checkpoint(trainer.checkpoints.best)["progress"]["step"] == 12
 
 
 def test_a_validation_that_a_stop_left_out_is_done_on_resume(tmp_path: Path) -> None:
-    data, settings = ToyData(), LoopSettings(max_epoch=2)
+    data, timetable = ToyData(), toy_timetable(2)
     data.before_step = lambda step: (
         os.kill(os.getpid(), signal.SIGUSR1) if step == STEPS_PER_EPOCH - 1 else None
     )
-    stopped = toy_trainer(tmp_path, data, settings=settings, validate=lambda: 1.0)
+    stopped = toy_trainer(tmp_path, data, timetable=timetable, validate=lambda: 1.0)
     with pytest.raises(RunStopped):
         stopped.run()
     assert stopped.progress.best_score is None
     scores = iter([3.0, 2.0])
-    resumed = toy_trainer(tmp_path, settings=settings, validate=lambda: next(scores))
+    resumed = toy_trainer(tmp_path, timetable=timetable, validate=lambda: next(scores))
     found = resumed.checkpoints.newest_valid()
     assert found is not None
     resumed.resume(found)
@@ -142,9 +141,3 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, change: dict,
     state = {**trainer.state.capture(), **change}
     with pytest.raises(CheckpointError, match=rf"x\.pt.*{message}"):
         trainer.state.restore(state, "x.pt")
-
-
-def test_loops_of_several_epochs() -> None:
-    settings = LoopSettings(max_epoch=9, epochs_per_loop=4, eval_period=5)
-    assert [e for e in range(1, 10) if settings.closes_loop(e)] == [4, 8, 9]
-    assert [e for e in range(1, 10) if settings.is_due(5, e)] == [8, 9]

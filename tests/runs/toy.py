@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from runs.timetable import Timetable
 from runs.train import LoopSettings, Trainer
 from runs.training_state import Progress, TrainingState
 from runs.training_step import TrainingClips, TrainingStep
@@ -67,17 +68,12 @@ class ToyData:
         self.micro = micro
         self.before_step: Callable[[int], None] = lambda step: None
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in one pass."""
-        return STEPS_PER_EPOCH
-
-    def steps(self, epoch: int, first_step: int) -> Iterator[Sequence[ToyBatch]]:
+    def steps(self, loop: int, first_step: int) -> Iterator[Sequence[ToyBatch]]:
         """The global batch of a step is the same for any number of processes."""
-        order = torch.randperm(VIDEOS, generator=torch.Generator().manual_seed(epoch))
+        order = torch.randperm(VIDEOS, generator=torch.Generator().manual_seed(loop))
         own = BATCH // distributed.world_size()
         for step in range(first_step, STEPS_PER_EPOCH):
-            self.before_step(epoch * STEPS_PER_EPOCH + step)
+            self.before_step(loop * STEPS_PER_EPOCH + step)
             start = step * BATCH + distributed.rank() * own
             yield [ToyBatch(rows) for rows in order[start : start + own].split(self.micro)]
 
@@ -99,10 +95,17 @@ class ToyData:
         return TrainingClips(self.video[batch.rows], (one_hot,), batch.rows)
 
 
+def toy_timetable(max_epoch: int = 4, **periods: int) -> Timetable:
+    """Of the toy's videos and batches."""
+    return Timetable(VIDEOS, BATCH, max_epoch, **periods)
+
+
 def toy_trainer(
     folder: Path,
     data: ToyData | None = None,
     *,
+    timetable: Timetable | None = None,
+    log_period: int = 10,
     settings: LoopSettings | None = None,
     dropout: float = 0.0,
     average: bool = False,
@@ -110,7 +113,8 @@ def toy_trainer(
     validate: Callable[[], float] | None = None,
 ) -> Trainer:
     """A trainer in its initial state."""
-    data, settings = data or ToyData(), settings or LoopSettings(max_epoch=4)
+    data, settings = data or ToyData(), settings or LoopSettings()
+    timetable = timetable or toy_timetable(max_epoch=4)
     seed_everything(0, distributed.rank())
     model = ToyRecognizer(dropout)
     groups = parameter_groups(model, lambda name, weight: GroupSettings(10.0, 1e-4 * (weight.ndim > 1)))
@@ -123,19 +127,27 @@ def toy_trainer(
     state = TrainingState(
         model, optimizer, scaler, weights, Progress(), frozen_fingerprint(model), {"TOY": 1}, seed=0
     )
-    metrics, total = MetricsFile(folder / "metrics.jsonl"), settings.max_epoch * STEPS_PER_EPOCH
     watch = Watch(
-        metrics,
+        MetricsFile(folder / "metrics.jsonl"),
         Trackers(),
         stopwatch,
         device=CPU,
-        log_period=settings.log_period,
-        steps_per_epoch=STEPS_PER_EPOCH,
-        total_steps=total,
+        log_period=log_period,
+        timetable=timetable,
         clips_per_step=BATCH,
     )
-    schedule = LearningRateSchedule(2e-3, settings.max_epoch, warmup_epochs=1, warmup_start_lr=1e-4)
+    schedule = LearningRateSchedule(2e-3, timetable.max_epoch, warmup_epochs=1, warmup_start_lr=1e-4)
     checkpoints = CheckpointFolder(folder / "checkpoints")
     return Trainer(
-        step, state, schedule, data, data.prepare, validate, settings, checkpoints, watch, stopwatch
+        step,
+        state,
+        schedule,
+        timetable,
+        data,
+        data.prepare,
+        validate,
+        settings,
+        checkpoints,
+        watch,
+        stopwatch,
     )
