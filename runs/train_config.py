@@ -46,7 +46,7 @@ class TrainConfig:
     """Steps with a loss or gradient that is no number, skipped and counted, before the run stops."""
     max_unreadable_rate: float = 0.01
     """Share of unreadable training videos, replaced and counted, above which the run stops."""
-    checkpoint_period: int = 4
+    checkpoint_period: int = 1
     """Epochs between two checkpoints (rounded up to whole loops)."""
     checkpoint_steps: int = 0
     """Optimizer steps between two checkpoints inside an epoch; 0: none."""

@@ -52,7 +52,10 @@ def parse_yaml(text: str, name: str) -> Tree:
         return {}
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError("the file must hold a mapping of keys to values", source=name)
-    return _tree_of(node, name)
+    try:
+        return _tree_of(node, name)
+    except RecursionError as error:
+        raise ConfigError("an alias refers to what it stands in", source=name) from error
 
 
 def parse_value(text: str, source: str) -> Leaf | Tree:

@@ -210,6 +210,8 @@ class TestMistakes:
             ("? [a]\n: 1\n", "plain word"),
             ("\tCOUNT: 1\n", "not valid YAML"),
             ("_BASES: x.yaml\n", "unknown key _BASES"),
+            ("OPTIONS: {A: &a [*a]}\n", "alias"),
+            ("COUNT: 1\n---\nCOUNT: 2\n", "not valid YAML"),
             ("COUNT: !!python/object/apply:os.system [ls]\n", ""),
         ],
     )
