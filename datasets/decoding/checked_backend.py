@@ -1,0 +1,78 @@
+"""What decord and torchcodec share: a file is read by them only where their frames are known to be right.
+
+Both count and order frames by rules of their own. Before one of them is used, the packets of the
+file are read through PyAV (about 1 ms for a 10 s clip, remembered), and a file of a kind for which the
+backend was measured to give other frames than a decode from beginning to end is refused with the
+reason. The measurements stand in the table of ``datasets/decoding/README.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.decoding.pyav import PyAVReader
+from datasets.decoding.reader import VideoReader, VideoReadError
+from datasets.decoding.timeline import Timeline
+
+REMEDY = "set DATA.DECODER to auto or pyav"
+
+
+class CheckedReader(VideoReader):
+    """A reader that opens only those files of which it shows the right frames.
+
+    Subclasses open the file in ``_open``, name their objections in ``_objection`` and decode in ``_decode``.
+    """
+
+    def __init__(self, path: str, num_threads: int = 1, salvage: bool = False) -> None:
+        self.path = path
+        if salvage:
+            raise self._error(f"it cannot pick the sound frames of a damaged file; {REMEDY}")
+        self.timeline = self._read_timeline()
+        self.frame_count = len(self.timeline.times)
+        self.fps = self.timeline.fps
+        self._num_threads = num_threads
+        self._open()
+        objection = self._common_objection() or self._objection()
+        if objection is not None:
+            self.close()
+            raise self._error(f"{objection}; {REMEDY}")
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open the file; raises VideoReadError."""
+
+    @abstractmethod
+    def _objection(self) -> str | None:
+        """Why this backend would show other frames of the open file than ``timeline`` says, or None."""
+
+    @property
+    def timestamps(self) -> NDArray[np.float64]:
+        return self.timeline.seconds
+
+    def _common_objection(self) -> str | None:
+        if not self.timeline.is_ordered:
+            return f"it misorders frames where there are no presentation times ({self.timeline.container})"
+        if self.timeline.container == "mpegts":
+            return "it seeks inexactly in transport streams"
+        return None
+
+    def _read_timeline(self) -> Timeline:
+        try:
+            with contextlib.closing(PyAVReader(self.path)) as reader:
+                return reader.timeline
+        except VideoReadError as error:
+            raise self._error(error.cause) from error
+
+    def _error(self, cause: str) -> VideoReadError:
+        return VideoReadError(self.path, self.backend, cause)
+
+
+def first_line(error: Exception) -> str:
+    """The message without the stack trace that native decoders put behind it."""
+    return str(error).strip().split("\n", 1)[0][:300]
+
+

@@ -1,0 +1,122 @@
+"""``open_video``: from a path to the reader that fits it, and the table of readers.
+
+What lies at the path decides first: a folder is read as frames, a packed video as such. Only for video files
+does ``decoder`` (DATA.DECODER) choose. Annotation lists keep working when the data is stored in another way:
+where there is no file of the given name, the same name with another suffix, or without one, is taken.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+
+from datasets.decoding.frame_folder import FrameFolderReader
+from datasets.decoding.reader import VideoReader, VideoReadError
+
+# Tried in this order.
+VIDEO_SUFFIXES = (
+    ".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp",
+)  # fmt: skip
+PACKED_SUFFIX = ".packed"
+
+Opener = Callable[[str, int, bool], VideoReader]
+
+
+def _open_pyav(path: str, num_threads: int, salvage: bool) -> VideoReader:
+    from datasets.decoding.pyav import PyAVReader
+
+    return PyAVReader(path, num_threads, salvage)
+
+
+def _open_decord(path: str, num_threads: int, salvage: bool) -> VideoReader:
+    from datasets.decoding.decord import DecordReader
+
+    return DecordReader(path, num_threads, salvage)
+
+
+def _open_torchcodec(path: str, num_threads: int, salvage: bool) -> VideoReader:
+    from datasets.decoding.torchcodec import TorchCodecReader
+
+    return TorchCodecReader(path, num_threads, salvage)
+
+
+DECODERS: dict[str, Opener] = {
+    "pyav": _open_pyav,
+    "torchcodec": _open_torchcodec,
+    "decord": _open_decord,
+    "frames": FrameFolderReader,
+}
+AUTO_ORDER = ("pyav", "torchcodec", "decord")  # why in this order: README.md beside this file
+
+
+def available_decoders() -> dict[str, str | None]:
+    """Name of each decoder, and why it does not work here (None: it works). Found out by really importing."""
+    return {name: reason_against(name) for name in DECODERS}
+
+
+@functools.cache
+def reason_against(name: str) -> str | None:
+    """Why the decoder called ``name`` does not work on this machine; None when it does."""
+    try:
+        if name == "pyav":
+            import av  # noqa: F401
+        elif name == "decord":
+            import torch  # noqa: F401, I001  # before decord, see decord.py
+            import decord  # noqa: F401
+        elif name == "torchcodec":
+            from torchcodec.decoders import VideoDecoder  # noqa: F401
+    except (ImportError, OSError, RuntimeError) as error:
+        first_line = (str(error).strip() or name).splitlines()[0]
+        return f"{type(error).__name__}: {first_line}"
+    return None
+
+
+def choose_decoder(name: str = "auto") -> str:
+    """The decoder that ``name`` (DATA.DECODER) stands for here.
+
+    Raises ValueError for an unknown decoder, and for one that does not work on this machine.
+    """
+    if name == "auto":
+        working = [candidate for candidate in AUTO_ORDER if reason_against(candidate) is None]
+        if not working:
+            raise ValueError("no video decoder works here: install PyAV (pip install av)")
+        return working[0]
+    if name not in DECODERS:
+        choices = ", ".join(["auto", *DECODERS])
+        raise ValueError(f"unknown decoder {name!r}: DATA.DECODER must be one of {choices}")
+    reason = reason_against(name)
+    if reason is not None:
+        raise ValueError(f"DATA.DECODER {name} does not work here ({reason}): install it, or set auto")
+    return name
+
+
+def resolve_path(path: str) -> str:
+    """``path`` if it exists; otherwise the same video as a packed file, a folder or of another suffix."""
+    if os.path.exists(path):
+        return path
+    stem, suffix = os.path.splitext(path)
+    if suffix.lower() not in VIDEO_SUFFIXES:
+        stem = path
+    for candidate in (stem + PACKED_SUFFIX, stem, *(stem + other for other in VIDEO_SUFFIXES)):
+        if os.path.exists(candidate):
+            return candidate
+    raise VideoReadError(path, "open_video", "there is no such file")
+
+
+def open_video(
+    path: str | os.PathLike[str], decoder: str = "auto", *, num_threads: int = 1, salvage: bool = False
+) -> VideoReader:
+    """Open the video at ``path``; the caller closes it.
+
+    ``decoder``: auto, pyav, torchcodec, decord or frames. ``num_threads``: threads for this one video
+    (0: the decoder's own choice). ``salvage``: read those frames of a damaged file that decode, instead
+    of refusing it. Raises VideoReadError, whatever is wrong with the file, and nothing else for it.
+    """
+    name = choose_decoder(decoder)
+    found = resolve_path(os.fspath(path))
+    if os.path.isdir(found):
+        return FrameFolderReader(found)
+    if name == "frames":
+        raise VideoReadError(found, name, "it is a file, not a folder of frames; set DATA.DECODER auto")
+    return DECODERS[name](found, num_threads, salvage)
