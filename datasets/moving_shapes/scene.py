@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float64]
 
 RADIUS_RANGE = (0.13, 0.20)  # of objects that keep their size
 GROWTH_RANGE = (0.09, 0.30)  # smallest and largest radius of objects that grow or shrink
-CENTRE_RANGE = (0.32, 0.68)  # of the path, both coordinates: objects stay whole unless they travel past an edge
+CENTRE_RANGE = (0.32, 0.68)  # of the path: objects stay whole unless they travel past an edge
 ORBIT_RANGE = (0.16, 0.24)  # radius of the circle on which objects turn
 SPEED_RANGE = (0.02, 0.05)  # periods per frame: at most 0.3 over six frames, so direction stays visible
 

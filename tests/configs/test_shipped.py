@@ -44,7 +44,7 @@ def test_a_shared_piece_is_valid_and_used(path: Path) -> None:
 def test_a_recipe_opens_with_command_hardware_and_score(path: Path) -> None:
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     text = "\n".join(head)
-    for word in ("Command:", "Hardware:", "Published:"):
+    for word in ("Command:", "Hardware:", "(Published|Expected):"):
         assert re.search(rf"^#\s+{word}\s+\S", text, re.M), f"{word} is missing"
     named = re.findall(r"configs/projects/\S+\.yaml", text)
     assert all((CONFIGS.parent / name).resolve() == path for name in named), "the command names another file"
