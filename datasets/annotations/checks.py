@@ -17,6 +17,25 @@ _UCF101_FILE = re.compile(r"v_(\w+)_g\d\d_c\d\d(?:\.\w+)?")
 _HMDB51_FILE = re.compile(r"(.+)_[fhlu]_[cn]m_np\d_(?:ba|fr|le|ri)_(?:bad|med|goo)_\d+(?:\.\w+)?")
 
 
+def check_labels(source: str, records: Sequence[VideoRecord], class_names: Sequence[tuple[str, ...]]) -> None:
+    """Every label must be the index of a class name, one per head; with one head, what paths tell must agree.
+
+    Raises:
+        AnnotationError: labels without names, outside the names, or at odds with the paths.
+    """
+    offenders = Offenders(source, remedy="give class names, one list per head (DATA.CLASS_NAMES)")
+    heads = len(class_names)
+    for record in records:
+        if record.labels and len(record.labels) != heads:
+            offenders.add(None, f"{record.name} has labels {record.labels} for {heads} lists of class names")
+        for label, names in zip(record.labels, class_names, strict=False):
+            if not 0 <= label < len(names):
+                offenders.add(None, f"{record.name} has label {label}, which is outside 0…{len(names) - 1}")
+    offenders.raise_any()
+    if heads == 1:
+        check_path_classes(source, records, class_names[0])
+
+
 def check_path_classes(source: str, records: Sequence[VideoRecord], class_names: tuple[str, ...]) -> None:
     """Compare labels with the classes that folders, or the file names of UCF101 and HMDB51, tell.
 

@@ -48,11 +48,12 @@ def choose_class_names(
         heads, origin = _shipped_or_beside(spec, folder, notes)
     else:
         heads, origin = _of_own_data(spec, list_path, folder)
-    _check_counts(origin, heads, num_classes)
+    check_class_counts(origin, heads, num_classes)
     return heads
 
 
-def _check_counts(origin: str, heads: ClassNames, num_classes: int | Sequence[int] | None) -> None:
+def check_class_counts(origin: str, heads: ClassNames, num_classes: int | Sequence[int] | None) -> None:
+    """Raise AnnotationError when lists of names have not the lengths that are expected (None: any)."""
     if num_classes is None or not heads:
         return
     expected = [num_classes] if isinstance(num_classes, int) else list(num_classes)
@@ -86,6 +87,8 @@ def _of_own_data(spec: DatasetSpec, list_path: str, folder: str) -> tuple[ClassN
     file = _class_file(spec, folder)
     if file is not None:
         return (read_class_names(file),), file
+    if spec.classes == "optional":
+        return (), list_path
     if reader_for(list_path) is read_generic_csv:
         _, first_row = next(read_rows(list_path), (0, {"label": ""}))
         if "label" not in first_row:

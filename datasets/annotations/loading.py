@@ -11,14 +11,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets.annotations.checks import check_path_classes
-from datasets.annotations.class_choice import ClassNames, choose_class_names
+from datasets.annotations.checks import check_labels
+from datasets.annotations.class_choice import ClassNames, check_class_counts, choose_class_names
 from datasets.annotations.errors import AnnotationError
 from datasets.annotations.files import describe_folder, find_matches
 from datasets.annotations.kinetics_union import load_union, union_members
 from datasets.annotations.request import ReadRequest
-from datasets.annotations.sniff import read_any
-from datasets.annotations.table import DATASETS, DatasetSpec, Source
+from datasets.annotations.sniff import Reader, read_any
+from datasets.annotations.table import DATASETS, DatasetSpec, Source, own_dataset
 from datasets.annotations.video_paths import locate_videos, with_extension
 from datasets.records import AnnotatedSplit, VideoRecord
 
@@ -36,6 +36,7 @@ def load_split(
     class_names: ClassNames = (),
     num_classes: int | Sequence[int] | None = None,
     fold: int = 1,
+    reader: Reader | None = None,
 ) -> AnnotatedSplit:
     """Read one split of a data set.
 
@@ -44,21 +45,23 @@ def load_split(
     `list_file` (inside `anno_dir`, or absolute) takes the place of the data set's own; so do
     `class_names_file` (one per head) or `class_names` themselves. `num_classes`, one number or one per
     head, is what names from files must count up to. `fold` is the number of the official split. With a
-    local `data_root`, paths are resolved to the files that are there.
+    local `data_root`, paths are resolved to the files that are there. `reader` reads a format of one's own;
+    the data set then may have any name.
     Raises:
-        AnnotationError: something is missing, empty, malformed, or does not fit together; the message names
-        the
-            file, the first few offenders and the remedy.
+        AnnotationError: something is missing, empty, malformed, or does not fit together; the message has
+            the file, the first few offenders and the remedy.
     """
     if union_members(dataset):
-        if str(list_file) or class_names_file:
-            raise AnnotationError(
-                f"{dataset} is made of several lists. Remedy: leave list and class names to it"
-            )
-        return load_union(dataset, split, str(anno_dir), str(data_root), load_split)
-    spec = dataset_spec(dataset)
+        if str(list_file) or class_names_file or class_names:
+            raise AnnotationError(f"{dataset} is made of several lists. Remedy: leave lists and names to it")
+        union = load_union(dataset, split, str(anno_dir), str(data_root), load_split)
+        check_class_counts(dataset, union.class_names, num_classes)
+        return union
+    spec = own_dataset(dataset, reader, "optional") if reader else dataset_spec(dataset)
     folder = str(anno_dir or data_root)
     source, paths = _annotation_files(dataset, spec, split, folder, str(list_file), fold)
+    if str(list_file) and reader:
+        source = Source(str(list_file), reader)
     notes: list[str] = []
     names = class_names or choose_class_names(spec, paths[0], folder, class_names_file, num_classes, notes)
     request = ReadRequest(dataset, split, paths, names, fold, notes)
@@ -68,8 +71,7 @@ def load_split(
         raise AnnotationError(
             f"{origin}: no video of split {split!r} in it. Remedy: check that it is complete"
         )
-    if len(names) == 1:
-        check_path_classes(origin, records, names[0])
+    check_labels(origin, records, names)
     records = _with_file_paths(request, records, str(data_root), spec.extension)
     return AnnotatedSplit(dataset, split, tuple(records), names, origin, tuple(notes))
 

@@ -2,13 +2,14 @@
 
 The files are looked for in the order of the table, so official ones come before lists in circulation. A
 data set of one's own needs no entry: "csv" reads any CSV file with a header, "list" any list of `path
-label`. To add one, put a `DatasetSpec` into `DATASETS` from the module that the config names.
+label`; a format of one's own is a function `ReadRequest -> list of VideoRecord`, given to `load_split` as
+`reader`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from datasets.annotations.epic_kitchens import read_epic_kitchens
@@ -39,8 +40,8 @@ class DatasetSpec:
     """Where to look for each split."""
     class_lists: tuple[str, ...] = ()
     """Shipped class lists, one per head."""
-    classes: Literal["shipped", "own", "none"] = "shipped"
-    """Whether class names ship with the project, come with the user's data, or do not exist (text–video)."""
+    classes: Literal["shipped", "own", "optional", "none"] = "shipped"
+    """Class names ship with the project, come with the user's data (or may), or do not exist (text–video)."""
     class_files: tuple[str, ...] = ()
     """Class-name files that, when they lie in the annotation folder, are used in place of the shipped
     list."""
@@ -214,11 +215,18 @@ def _epic_kitchens() -> DatasetSpec:
     )
 
 
-def _own(title: str) -> DatasetSpec:
+def own_dataset(
+    title: str, read: Reader = read_any, classes: Literal["own", "optional"] = "own"
+) -> DatasetSpec:
+    """An entry for data of one's own: lists under their usual names, class names beside them."""
+
+    def sources(*found: tuple[Source, ...]) -> tuple[Source, ...]:
+        return tuple(replace(source, read=read) for group in found for source in group)
+
     return DatasetSpec(
         title=title,
-        sources={"train": _TRAIN, "val": _VAL + _TEST, "test": _TEST + _VAL},
-        classes="own",
+        sources={"train": sources(_TRAIN), "val": sources(_VAL, _TEST), "test": sources(_TEST, _VAL)},
+        classes=classes,
         class_files=("classes.txt", "class_names.txt", "labels.txt", "labels.csv", "labels.json"),
     )
 
@@ -234,7 +242,7 @@ DATASETS: dict[str, DatasetSpec] = {
     "msrvtt": _msrvtt(),
     "didemo": _didemo(),
     "lsmdc": _lsmdc(),
-    "csv": _own("CSV with the columns path, label or caption, and optionally start, end"),
-    "list": _own("list of `path label`"),
+    "csv": own_dataset("CSV with the columns path, label or caption, and optionally start, end"),
+    "list": own_dataset("list of `path label`"),
 }
 """Every data set that `load_split` knows by name; "k710" and "k400+k600"-like unions are built from these."""

@@ -80,9 +80,11 @@ def test_validation_is_the_union_of_the_validation_splits(tmp_path: Path) -> Non
 
 def test_a_smaller_union_has_fewer_classes(tmp_path: Path) -> None:
     _three_members(tmp_path)
-    split = load_split("k700+k400", "train", anno_dir=tmp_path)
+    split = load_split("k700+k400", "train", anno_dir=tmp_path, num_classes=708)
     assert split.num_classes == (708,)
     assert union_members("k700+k400") == ("k400", "k700")
+    with pytest.raises(AnnotationError, match="708 class names where 710 are expected"):
+        load_split("k700+k400", "train", anno_dir=tmp_path, num_classes=710)
     assert {record.name for record in split.records} == {_video(letter) for letter in "abcdetv"}
 
 

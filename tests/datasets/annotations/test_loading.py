@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from datasets.annotations import DATASETS, AnnotationError, evaluation_split, load_split
+from datasets.annotations.request import ReadRequest
+from datasets.records import VideoRecord
 from tests.datasets.annotations.helpers import touch, write
 
 
@@ -57,7 +59,7 @@ def test_two_files_that_fit_are_a_question(tmp_path: Path) -> None:
         ("k400", "train", {"list_file": "notes.md"}, "line 1: 'read me' is not a path and a class index"),
         ("list", "train", {"list_file": "one.txt"}, "their names are needed"),
         ("k400+ssv2", "train", {}, "made of distinct data sets out of k400, k600, k700"),
-        ("k710", "train", {"list_file": "one.txt"}, "leave list and class names to it"),
+        ("k710", "train", {"list_file": "one.txt"}, "leave lists and names to it"),
     ],
 )
 def test_mistakes_are_named(
@@ -124,3 +126,20 @@ def test_a_list_of_100_000_videos_loads_in_two_seconds_and_300_mb(tmp_path: Path
     seconds, megabytes = map(float, done.stdout.split())
     assert seconds < 2.0
     assert megabytes < 300
+
+
+def _tab_separated(request: ReadRequest) -> list[VideoRecord]:
+    """A format of one's own: class index first."""
+    rows = (line.split("\t") for line in Path(request.path).read_text().splitlines())
+    return [VideoRecord(path, (int(label),)) for label, path in rows]
+
+
+def test_a_reader_of_ones_own(tmp_path: Path) -> None:
+    write(tmp_path / "train.txt", "1\ta.mp4\n0\tb.mp4\n")
+    with pytest.raises(AnnotationError, match=r"a\.mp4 has labels \(1,\) for 0 lists of class names"):
+        load_split("mine", "train", anno_dir=tmp_path, reader=_tab_separated)
+    write(tmp_path / "classes.txt", "run\nwalk\n")
+    split = load_split("mine", "train", anno_dir=tmp_path, reader=_tab_separated)
+    assert [record.labels for record in split.records] == [(1,), (0,)]
+    with pytest.raises(AnnotationError, match="label 1, which is outside 0…0"):
+        load_split("mine", "train", anno_dir=tmp_path, reader=_tab_separated, class_names=(("run",),))
