@@ -10,7 +10,9 @@ from setuptools.command.bdist_wheel import bdist_wheel
 PACKAGES = ("datasets", "models", "runs", "utils")
 
 # torch 2.13 counts no operations for fused attention in torch.utils.flop_counter, so published costs could
-# not be checked with it; decord has no wheels for macOS on ARM and Linux on ARM, where PyAV reads instead.
+# not be checked with it; decord has no wheels for macOS on ARM and Linux on ARM, where PyAV reads instead;
+# PyAV 19 no longer opens files whose metadata is not UTF-8 (`metadata_errors` is gone), and before 17 some
+# pixels come out one step apart.
 REQUIREMENTS = [
     "torch>=2.11,!=2.13.*",
     "torchvision>=0.26",
@@ -18,7 +20,7 @@ REQUIREMENTS = [
     "numpy>=1.26",
     "einops>=0.8",
     "decord>=0.6; (sys_platform == 'linux' and platform_machine == 'x86_64') or sys_platform == 'win32'",
-    "av>=14",
+    "av>=17,<19",
     "safetensors>=0.4.5",
     "pyyaml>=6.0.1",
     "simplejson>=3.19",
