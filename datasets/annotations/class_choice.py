@@ -9,13 +9,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.annotations.class_files import check_class_count, read_class_names
 from datasets.annotations.errors import AnnotationError
-from datasets.annotations.files import find_matches, read_rows
+from datasets.annotations.files import find_matches, join, read_rows
 from datasets.annotations.generic_csv import class_names_in_csv, read_generic_csv
 from datasets.annotations.sniff import reader_for
 from datasets.annotations.table import DatasetSpec
@@ -39,7 +38,7 @@ def choose_class_names(
         AnnotationError: a file is malformed or of the wrong length, or there are no names to be had.
     """
     files = [named_files] if isinstance(named_files, str | Path) else list(named_files)
-    named = [os.path.join(folder, str(file)) for file in files if str(file)]
+    named = [join(folder, str(file)) for file in files if str(file)]
     if named:
         heads, origin = tuple(read_class_names(file) for file in named), ", ".join(named)
     elif spec.classes == "none":

@@ -1,6 +1,7 @@
 """Access to annotation files: text, lines, CSV rows, JSON, and looking for a file by patterns.
 
-Every reader goes through here, so encodings, byte-order marks, CRLF and missing files are handled once.
+Every reader goes through here, so encodings, byte-order marks, CRLF, missing files and URLs are handled once.
+Folders and files may be URLs that fsspec opens (s3://…, https://…, memory://…); it is imported only then.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,13 +27,13 @@ def read_text(path: str) -> str:
         AnnotationError: the file is missing, cannot be read, is empty, or is not UTF-8.
     """
     try:
-        content = Path(path).read_bytes()
+        content = _read_bytes(path)
     except FileNotFoundError:
         raise AnnotationError(
             f"{path}: no such file. Remedy: check DATA.ANNO_DIR and the file's name"
         ) from None
     except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read ({error.strerror})") from error
+        raise AnnotationError(f"{path}: cannot be read ({error})") from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -88,22 +90,72 @@ def read_json(path: str) -> Any:
         raise AnnotationError(f"{path}, line {error.lineno}: not valid JSON ({error.msg})") from None
 
 
+def is_url(path: str) -> bool:
+    """Whether a path is remote."""
+    return "://" in path
+
+
+def join(folder: str, name: str) -> str:
+    """Path of a name inside a folder; an absolute path or a URL stands for itself."""
+    if is_url(name):
+        return name
+    if is_url(folder) and not os.path.isabs(name):
+        return f"{folder.rstrip('/')}/{name}"
+    return os.path.join(folder, name)
+
+
 def find_matches(folder: str, pattern: str) -> list[str]:
-    """Sorted paths in `folder` that match a pattern such as "val.txt", "*_val.csv" or
-    "splits/*_split1.txt"."""
-    subfolder, _, name = pattern.rpartition("/")
-    place = Path(folder) / subfolder
-    if not place.is_dir():
-        return []
-    return sorted(
-        str(entry) for entry in place.iterdir() if fnmatchcase(entry.name, name) and entry.is_file()
-    )
+    """Sorted paths in `folder` that fit a pattern such as "val.txt", "*_val.csv" or "splits/*_split1.txt"."""
+    subfolder, _, name_pattern = pattern.rpartition("/")
+    place = join(folder, subfolder) if subfolder else folder
+    if "*" not in name_pattern and not is_url(place):  # the folder may be that of the videos: do not list it
+        path = join(place, name_pattern)
+        return [path] if os.path.isfile(path) else []
+    names = _entries(place, only_files=True)
+    return [join(place, name) for name in names if fnmatchcase(name, name_pattern)]
 
 
 def describe_folder(folder: str) -> str:
     """What a folder holds, in a few words, for error messages."""
-    if not Path(folder).is_dir():
-        return f"{folder} is not a folder"
-    names = sorted(entry.name for entry in Path(folder).iterdir())
+    if not is_url(folder) and not Path(folder).is_dir():
+        return f"{folder} is not a folder" if folder else "no folder is given"
+    names = _entries(folder, only_files=False)
     more = f" … ({len(names)} in all)" if len(names) > _SHOWN_NAMES else ""
     return f"{folder} holds {', '.join(names[:_SHOWN_NAMES]) or 'nothing'}{more}"
+
+
+def _read_bytes(path: str) -> bytes:
+    if not is_url(path):
+        return Path(path).read_bytes()
+    filesystem, place = _open_filesystem(path)
+    content = filesystem.cat_file(place)
+    assert isinstance(content, bytes)
+    return content
+
+
+def _entries(folder: str, only_files: bool) -> list[str]:
+    """Sorted names in a folder; empty where there is none."""
+    if not is_url(folder):
+        if not os.path.isdir(folder):
+            return []
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_file() or not only_files)
+    filesystem, remote = _open_filesystem(folder)
+    try:
+        listing = filesystem.ls(remote, detail=True)
+    except FileNotFoundError:
+        return []
+    wanted = [entry for entry in listing if entry["type"] == "file" or not only_files]
+    return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in wanted)
+
+
+def _open_filesystem(url: str) -> tuple[Any, str]:
+    """fsspec's file system of a URL, and the path inside it."""
+    try:
+        from fsspec.core import url_to_fs
+
+        return url_to_fs(url)
+    except ImportError as error:
+        raise AnnotationError(
+            f"{url}: {error}. Remedy: install fsspec and its package for this kind of URL"
+        ) from None

@@ -11,12 +11,12 @@ latest, whose annotation is a revision of the earlier ones.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from datasets.annotations.errors import AnnotationError, Offenders
+from datasets.annotations.files import join
 from datasets.annotations.kinetics_csv import youtube_id
 from datasets.labels import KINETICS, class_key, kinetics_710_name, union_class_names
 from datasets.records import AnnotatedSplit, VideoRecord
@@ -55,14 +55,14 @@ def load_union(dataset: str, split: str, anno_dir: str, data_root: str, load: Sp
     members = union_members(dataset)
 
     def load_member(member: str, member_split: str) -> AnnotatedSplit:
-        root = os.path.join(data_root, member) if data_root else ""
-        return load(member, member_split, anno_dir=os.path.join(anno_dir, member), data_root=root)
+        root = join(data_root, member) if data_root else ""
+        return load(member, member_split, anno_dir=join(anno_dir, member), data_root=root)
 
     splits = {member: load_member(member, split) for member in members}
     held_out: list[AnnotatedSplit] = []
     if split == "train":
         for member in members:
-            folder = os.path.join(anno_dir, member)
+            folder = join(anno_dir, member)
             held_out.append(load(member, "val", anno_dir=folder, data_root=""))
             held_out += _test_split(member, folder, load)
     return unite(dataset, splits, held_out)

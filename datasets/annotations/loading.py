@@ -14,7 +14,7 @@ from pathlib import Path
 from datasets.annotations.checks import check_labels
 from datasets.annotations.class_choice import ClassNames, check_class_counts, choose_class_names
 from datasets.annotations.errors import AnnotationError
-from datasets.annotations.files import describe_folder, find_matches
+from datasets.annotations.files import describe_folder, find_matches, is_url, join
 from datasets.annotations.kinetics_union import load_union, union_members
 from datasets.annotations.request import ReadRequest
 from datasets.annotations.sniff import Reader, read_any
@@ -102,7 +102,7 @@ def _annotation_files(
 ) -> tuple[Source, tuple[str, ...]]:
     """The source and its file or files: the file that is named, or the first of the table that is there."""
     if list_file:
-        return Source(list_file, read_any), (os.path.join(folder, list_file),)
+        return Source(list_file, read_any), (join(folder, list_file),)
     if split not in spec.sources:
         raise AnnotationError(
             f"{dataset} has no split {split!r}. Remedy: take one of {', '.join(spec.sources)}"
@@ -130,7 +130,7 @@ def _with_file_paths(
     request: ReadRequest, records: list[VideoRecord], data_root: str, extension: str
 ) -> list[VideoRecord]:
     """Records whose paths are those of files, as far as a local root shows them."""
-    if not data_root or "://" in data_root:
+    if not data_root or is_url(data_root):
         return with_extension(records, extension)
     if not Path(data_root).is_dir():
         raise AnnotationError(

@@ -1,0 +1,50 @@
+"""Annotation folders that are URLs."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from datasets.annotations import AnnotationError, load_split
+from datasets.annotations.files import describe_folder, find_matches, join
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def remote() -> str:
+    """A folder in fsspec's in-memory file system."""
+    folder = f"memory://{uuid.uuid4().hex}/anno"
+    files = {"train.txt": "a.mp4 0\nb 1\n", "sub/val.txt": "c 2\n", "classInd.txt": "1 A\n"}
+    for name, text in files.items():
+        with fsspec.open(f"{folder}/{name}", "w") as file:
+            file.write(text)
+    return folder
+
+
+def test_lists_are_found_and_read_behind_a_url(remote: str) -> None:
+    split = load_split("k400", "train", anno_dir=remote, data_root="https://somewhere.invalid/videos")
+    assert [record.path for record in split.records] == ["a.mp4", "b.mp4"]
+    assert split.source == f"{remote}/train.txt"
+    assert load_split("k400", "val", anno_dir=remote, list_file="sub/val.txt").records[0].labels == (2,)
+    assert find_matches(remote, "sub/*.txt") == [f"{remote}/sub/val.txt"]
+
+
+def test_what_is_missing_behind_a_url_is_told(remote: str) -> None:
+    assert describe_folder(remote) == f"{remote} holds classInd.txt, sub, train.txt"
+    with pytest.raises(
+        AnnotationError, match=r"no annotation file; memory://.* holds classInd\.txt, sub, train\.txt"
+    ):
+        load_split("k400", "test", anno_dir=remote)
+    with pytest.raises(AnnotationError, match=r"none\.txt: no such file"):
+        load_split("k400", "train", anno_dir=remote, list_file="none.txt")
+    with pytest.raises(AnnotationError, match="holds nothing"):
+        load_split("k400", "train", anno_dir=f"{remote}/nowhere")
+
+
+def test_names_that_stand_for_themselves() -> None:
+    assert join("s3://bucket/anno/", "val.txt") == "s3://bucket/anno/val.txt"
+    assert join("s3://bucket/anno", "/local/val.txt") == "/local/val.txt"
+    assert join("anno", "https://host/val.txt") == "https://host/val.txt"
+    assert join("", "val.txt") == "val.txt"
