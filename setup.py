@@ -11,8 +11,8 @@ PACKAGES = ("datasets", "models", "runs", "utils")
 
 # torch 2.13 counts no operations for fused attention in torch.utils.flop_counter, so published costs could
 # not be checked with it; decord has no wheels for macOS on ARM and Linux on ARM, where PyAV reads instead;
-# PyAV 19 no longer opens files whose metadata is not UTF-8 (`metadata_errors` is gone), and before 17 some
-# pixels come out one step apart.
+# PyAV 19 has no `metadata_errors`, which files with metadata that is not UTF-8 need, and before 17 the same
+# videos gave other pixels than with 18 (not looked into).
 REQUIREMENTS = [
     "torch>=2.11,!=2.13.*",
     "torchvision>=0.26",
