@@ -19,6 +19,9 @@ MAY_IMPORT = {
 OPEN_CLIP_WRAPPER = "models/clip.py"
 TORCH_FREE = (
     "datasets/__init__.py",
+    "datasets/annotations/__init__.py",
+    "datasets/labels/__init__.py",
+    "datasets/records.py",
     "models/__init__.py",
     "runs/__init__.py",
     "utils/__init__.py",
