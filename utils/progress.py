@@ -1,9 +1,6 @@
-"""Progress bars for people; silence for files and pipes."""
+"""A progress bar for bytes that arrive; nothing is drawn where nobody looks."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
-
-Item = TypeVar("Item")
+from collections.abc import Callable
 
 
 def byte_progress(label: str) -> Callable[[int, int | None], None]:
@@ -23,10 +20,3 @@ def byte_progress(label: str) -> Callable[[int, int | None], None]:
             bar.close()
 
     return update
-
-
-def item_progress(items: Iterable[Item], *, total: int, label: str) -> Iterator[Item]:
-    """Yields the items, drawing a bar while it does."""
-    from tqdm import tqdm
-
-    yield from tqdm(items, total=total, desc=label, disable=None, dynamic_ncols=True)

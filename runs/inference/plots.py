@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from runs.inference.results import VideoResult
+from utils.figures import new_figure, save_figure
 
 _MOST_CLASSES = 6
 
@@ -17,7 +16,7 @@ def save_timeline(result: VideoResult, path: Path) -> None:
     assert result.windows, "a timeline needs windows"
     scores = timeline_scores(result)
     edges = [window.start for window in result.windows] + [result.windows[-1].end]
-    figure, axes = _figure()
+    figure, axes = new_figure(size=(9.0, 4.0))
     for label, values in scores.items():
         axes.stairs(values, edges, label=label, linewidth=1.8, baseline=None)
     axes.set(
@@ -28,7 +27,7 @@ def save_timeline(result: VideoResult, path: Path) -> None:
         title=Path(result.path).name,
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def timeline_scores(result: VideoResult) -> dict[str, list[float]]:
@@ -52,26 +51,10 @@ def save_curves(
     title: str,
 ) -> None:
     """Curves over one axis, with markers, as a picture."""
-    figure, axes = _figure()
+    figure, axes = new_figure(size=(9.0, 4.0))
     for label, values in curves.items():
         axes.plot(x, values, marker="o", markersize=3.5, linewidth=1.6, label=label)
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    _save(figure, path)
-
-
-def _figure() -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # here: most commands draw nothing
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
-
-
-def _save(figure: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(unfinished, dpi=120)
-    os.replace(unfinished, path)
+    save_figure(figure, path)
