@@ -132,7 +132,8 @@ class PyAVReader(VideoReader):
             yield from video.frames_around(video.packets(), wanted)
             return
         key_time = int(self.timeline.key_times[key])
-        landed_on, packets = video.packets_from(key_time, int(self.timeline.seek_times[key]))
+        decode_time = int(self.timeline.key_decode_times[key])
+        landed_on, packets = video.packets_from(key_time, decode_time)
         verified = False
         for frame in video.frames_around(packets, wanted):
             # Frames shown before the keyframe may lean on frames that were not decoded: they are not used.

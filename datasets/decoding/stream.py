@@ -64,21 +64,21 @@ class VideoStream:
         self.fresh = False
         return self.container.demux(self.stream)
 
-    def packets_from(self, key_time: int, seek_time: int) -> tuple[int, Iterator[Any]]:
+    def packets_from(self, key_time: int, decode_time: int) -> tuple[int, Iterator[Any]]:
         """Seek to the keyframe shown at ``key_time``: the time of the one landed on, packets from there on.
 
         An earlier keyframe may be landed on; raises WrongLandingError when the seek leads elsewhere.
         """
         self.fresh = False
-        self.container.seek(seek_time, stream=self.stream, backward=True)
-        packets = self.packets()
-        for packet in packets:
-            if packet.size == 0:
+        # Containers index presentation times (mp4, Matroska) or decoding times, which are earlier.
+        for target in (key_time, decode_time):
+            self.container.seek(target, stream=self.stream, backward=True)
+            packets = self.packets()
+            first = next((packet for packet in packets if packet.is_keyframe or packet.size == 0), None)
+            if first is None or first.pts is None or first.is_discard:
                 break
-            if packet.is_keyframe and packet.pts is not None:
-                if packet.pts > key_time or packet.is_discard:
-                    break
-                return packet.pts, _chain(packet, packets)
+            if first.pts <= key_time:
+                return first.pts, _chain(first, packets)
         raise WrongLandingError
 
     def frames(self, packets: Iterator[Any]) -> Iterator[Any]:

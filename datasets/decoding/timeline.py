@@ -42,7 +42,7 @@ class Timeline:
     fps: float
     times: NDArray[np.int64]  # presentation time of every shown frame, increasing (n,)
     key_times: NDArray[np.int64]  # presentation time of every keyframe, increasing (k,)
-    seek_times: NDArray[np.int64]  # where to seek to land on it (k,)
+    key_decode_times: NDArray[np.int64]  # decoding times of the same (k,)
     packet_count: int  # all packets, hidden frames included
     hides_frames: bool  # an edit list, or packets that show nothing
     needs_scan: bool
@@ -77,7 +77,7 @@ def read_timeline(video: VideoStream) -> Timeline:
     packets = _read_packets(video)
     shown = [time for time, hidden in zip(packets.times, packets.hidden, strict=True) if not hidden]
     times = np.array(sorted(time for time in shown if time is not None), dtype=np.int64)
-    key_times, seek_times = _keyframes(packets, container.format.name)
+    key_times, key_decode_times = _keyframes(packets)
     trusted = (
         len(times) == len(shown)
         and (len(times) < 2 or bool(np.all(np.diff(times) > 0)))
@@ -94,7 +94,7 @@ def read_timeline(video: VideoStream) -> Timeline:
         fps=frame_rate(times if trusted else None, stream),
         times=times,
         key_times=key_times,
-        seek_times=seek_times,
+        key_decode_times=key_decode_times,
         packet_count=len(packets.times),
         hides_frames=any(packets.hidden),
         needs_scan=not trusted,
@@ -135,13 +135,11 @@ def _is_invisible(packet: Any, video: VideoStream) -> bool:
     return video.codec.name == "vp8" and not (memoryview(packet)[0] >> 4) & 1
 
 
-def _keyframes(packets: _Packets, format_name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    # Matroska indexes presentation times, the other containers decoding times.
-    seeks_by_time = "matroska" in format_name
+def _keyframes(packets: _Packets) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     found: list[tuple[int, int]] = []
     for time, decode_time, key in zip(packets.times, packets.decode_times, packets.keys, strict=True):
         if key and time is not None:
-            found.append((time, time if seeks_by_time or decode_time is None else min(time, decode_time)))
+            found.append((time, time if decode_time is None else min(time, decode_time)))
     found.sort()
     table = np.array(found, dtype=np.int64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
