@@ -39,6 +39,20 @@ class ClipArchitecture:
     text_layers: int
     context_length: int
     vocab_size: int
+    vision_head_width: int = 64
+    """Channels of an attention head of the image tower; shapes do not tell it."""
+    vision_mlp_ratio: float = 4.0
+    """Hidden width of the image tower's MLPs, as a multiple of its width."""
+
+    @property
+    def vision_heads(self) -> int:
+        """Attention heads of the image tower."""
+        return self.vision_width // self.vision_head_width
+
+    @property
+    def text_heads(self) -> int:
+        """Attention heads of the text tower, 64 channels each."""
+        return max(1, self.text_width // 64)
 
     @property
     def open_clip_name(self) -> str | None:
@@ -52,13 +66,14 @@ class ClipArchitecture:
             "layers": self.vision_layers,
             "width": self.vision_width,
             "patch_size": self.patch_size,
-            "head_width": 64,
+            "head_width": self.vision_head_width,
+            "mlp_ratio": self.vision_mlp_ratio,
         }
         text = {
             "context_length": self.context_length,
             "vocab_size": self.vocab_size,
             "width": self.text_width,
-            "heads": self.text_width // 64,
+            "heads": self.text_heads,
             "layers": self.text_layers,
         }
         return {

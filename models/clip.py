@@ -1,0 +1,323 @@
+"""CLIP: the image tower whose tokens a video model taps, the text tower, the tokenizer, and their weights.
+
+    images (n,3,H,W) ─► tokens (n,1+N,D) ─► block 0 … block K-1 ─► ln_post(class token) @ proj ─► (n,E)
+    texts ─► token ids (K,77) ─► embeddings (K,E)
+
+The towers are plain modules with OpenAI's parameter names. open_clip describes architectures, fetches
+weights and tokenizes; this is the only file that imports it, and it does so when it is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.architecture import ClipArchitecture, key_problems
+from models.clip_weights import ClipWeights, read_clip_weights, with_text_prefix
+from models.key_table import ConversionError
+from models.layers.attention import Transformer
+from models.layers.basic import Activation, LayerNorm, quick_gelu
+from models.tiny_architectures import TINY_ARCHITECTURES
+from utils.logging import get_logger
+
+_VOCABULARY = 49408  # of open_clip's tokenizer
+
+
+class VisionTower(nn.Module):
+    """CLIP's ViT. Tokens are (n, 1+N, D), the class token first."""
+
+    def __init__(self, architecture: ClipArchitecture, activation: Activation) -> None:
+        super().__init__()
+        width, patch = architecture.vision_width, architecture.patch_size
+        grid = architecture.image_size // patch
+        self.patch_size = patch
+        self.conv1 = nn.Conv2d(3, width, kernel_size=patch, stride=patch, bias=False)
+        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.positional_embedding = nn.Parameter(torch.randn(grid * grid + 1, width) * width**-0.5)
+        self.ln_pre = LayerNorm(width)
+        self.transformer = Transformer(
+            width,
+            architecture.vision_layers,
+            architecture.vision_heads,
+            mlp_ratio=architecture.vision_mlp_ratio,
+            activation=activation,
+        )
+        self.ln_post = LayerNorm(width)
+        self.proj = nn.Parameter(torch.randn(width, architecture.embed_dim) * width**-0.5)
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return len(self.transformer.resblocks)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """images (n,3,H,W) → tokens (n,1+N,D) before the first block."""
+        n, _, height, width = images.shape
+        tokens = self.embed_patches(patchify(images, self.patch_size))
+        tokens = torch.cat([self.class_embedding.to(tokens.dtype).expand(n, 1, -1), tokens], dim=1)
+        positions = self._positions(height // self.patch_size, width // self.patch_size)
+        return self.ln_pre(tokens + positions.to(tokens.dtype))
+
+    def embed_patches(self, patches: Tensor) -> Tensor:
+        """patches (..., N, 3·p·p), as `patchify` gives them → (..., N, D), without positions."""
+        return F.linear(patches.to(self.conv1.weight.dtype), self.conv1.weight.flatten(1))
+
+    def blocks(self, tokens: Tensor) -> Iterator[Tensor]:
+        """The tokens (n,1+N,D) after each block, as they are computed."""
+        for block in self.transformer.resblocks:
+            tokens = block(tokens)
+            yield tokens
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Tokens (..., 1+N, D) after the last block → image embeddings (..., E)."""
+        return self.ln_post(tokens[..., 0, :]) @ self.proj
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images (n,3,H,W), normalised → embeddings (n,E), not normalised."""
+        return self.pool(self.transformer(self.embed(images)))
+
+    def stream(self, frames: Tensor, selected: Sequence[int]) -> Iterator[Tensor]:
+        """The tokens (B,S,1+N,D) after each selected block as they are computed; last the embeddings (B,S,E).
+
+        frames (B,S,3,H,W); selected: rising block numbers. Nothing is kept here: who wants all keeps all.
+        """
+        b, s = frames.shape[:2]
+        wanted = set(selected)
+        tokens = self.embed(frames.flatten(0, 1))
+        for index, tokens in enumerate(self.blocks(tokens)):
+            if index in wanted:
+                yield tokens.unflatten(0, (b, s))
+        yield self.pool(tokens).unflatten(0, (b, s))
+
+    def _positions(self, rows: int, columns: int) -> Tensor:
+        """Position table for a grid of patches; interpolated (bicubic) when it is not the trained one."""
+        table = self.positional_embedding
+        trained = math.isqrt(len(table) - 1)
+        if (rows, columns) == (trained, trained):
+            return table
+        grid = table[1:].float().T.reshape(1, -1, trained, trained)
+        grid = F.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
+        return torch.cat([table[:1], grid[0].flatten(1).T.to(table.dtype)])
+
+
+class TextTower(nn.Module):
+    """CLIP's causal text transformer. The end token, which has the highest id, carries the text's meaning."""
+
+    def __init__(self, architecture: ClipArchitecture, activation: Activation) -> None:
+        super().__init__()
+        width = architecture.text_width
+        self.token_embedding = nn.Embedding(architecture.vocab_size, width)
+        self.positional_embedding = nn.Parameter(torch.empty(architecture.context_length, width))
+        self.transformer = Transformer(
+            width, architecture.text_layers, architecture.text_heads, activation=activation
+        )
+        self.ln_final = LayerNorm(width)
+        self.text_projection = nn.Parameter(torch.randn(width, architecture.embed_dim) * width**-0.5)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.positional_embedding, std=0.01)
+
+    def encode_tokens(self, tokens: Tensor) -> Tensor:
+        """Token ids (K,L), L at most the trained length → one embedding per token (K,L,E), not normalised."""
+        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
+        return self.ln_final(self.transformer(x, causal=True)) @ self.text_projection
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids (K,L) → text embeddings (K,E), not normalised."""
+        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
+        x = self.ln_final(self.transformer(x, causal=True))
+        ends = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
+        return ends @ self.text_projection
+
+
+class Clip(nn.Module):
+    """Both towers and the scale of their similarity."""
+
+    def __init__(self, architecture: ClipArchitecture, *, with_quick_gelu: bool = True) -> None:
+        super().__init__()
+        activation: Activation = quick_gelu if with_quick_gelu else F.gelu
+        self.architecture = architecture
+        self.with_quick_gelu = with_quick_gelu
+        self.visual = VisionTower(architecture, activation)
+        self.text = TextTower(architecture, activation)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """frames (B,S,3,H,W), normalised → embeddings (B,S,E), not normalised."""
+        return self.visual(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """Token ids (K,L) → embeddings (K,E), not normalised."""
+        return self.text(tokens)
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Texts → token ids (K, context length), cut to it, on the towers' device."""
+        vocabulary = self.architecture.vocab_size
+        if vocabulary < _VOCABULARY:
+            raise ValueError(
+                f"this CLIP's vocabulary of {vocabulary} tokens has no tokenizer (open_clip's has {_VOCABULARY})"
+            )
+        from open_clip.tokenizer import SimpleTokenizer
+
+        tokenizer = SimpleTokenizer(context_length=self.architecture.context_length)
+        return tokenizer(list(texts)).to(self.logit_scale.device)
+
+    def load_openai_state(self, state: Mapping[str, Tensor], source: str) -> None:
+        """Take over weights under OpenAI's names. Raises ConversionError when they do not fit."""
+        own = self.state_dict()
+        given = with_text_prefix(state)
+        problems = key_problems(given, own)
+        if problems:
+            raise ConversionError(
+                f"the weights of {source} do not fit the architecture: " + "; ".join(problems)
+            )
+        self.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in given.items()})
+
+
+def patchify(images: Tensor, patch: int) -> Tensor:
+    """Cut images (..., 3, H, W) into patches (..., N, 3·p·p), row by row, each in the order of a conv kernel."""
+    *leading, channels, height, width = images.shape
+    if height % patch or width % patch:
+        raise ValueError(
+            f"frames of {height} x {width} pixels do not divide into patches of {patch}; "
+            "set DATA.TRAIN_CROP_SIZE and DATA.TEST_CROP_SIZE to multiples of it"
+        )
+    rows, columns = height // patch, width // patch
+    blocks = images.reshape(-1, channels, rows, patch, columns, patch)
+    return blocks.permute(0, 2, 4, 1, 3, 5).reshape(*leading, rows * columns, channels * patch * patch)
+
+
+def build_clip(
+    architecture_name: str, weights: str | Path = "", *, with_quick_gelu: bool | None = None
+) -> Clip:
+    """A CLIP with its weights, in float32 on the CPU.
+
+    architecture_name: open_clip's name, one of this project's tiny ones, or an open_clip JSON file. weights:
+    an open_clip tag, or a file (OpenAI's archive, a state dict, safetensors, a DiST checkpoint); empty:
+    random. with_quick_gelu: None takes it from the weights' origin. Raises ValueError.
+    """
+    architecture, is_quick = describe_architecture(architecture_name)
+    loaded = _load_weights(architecture_name, weights)
+    if with_quick_gelu is None:
+        with_quick_gelu = is_quick if loaded is None or loaded.quick_gelu is None else loaded.quick_gelu
+    clip = Clip(architecture, with_quick_gelu=with_quick_gelu)
+    if loaded is None:
+        get_logger(__name__).warning(
+            "CLIP %s has RANDOM WEIGHTS (VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH is empty): good for tests and "
+            "timing, its features mean nothing",
+            architecture_name,
+        )
+    else:
+        clip.load_openai_state(loaded.state, str(weights))
+    return clip.eval()
+
+
+def describe_architecture(name: str) -> tuple[ClipArchitecture, bool]:
+    """Sizes of an architecture by name or JSON file, and whether it uses QuickGELU. Raises ValueError."""
+    config = _open_clip_config(name)
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    if reason := _why_unsupported(config):
+        raise ValueError(
+            f"VIDEO.BACKBONE.META_ARCH_NAME {name}: {reason}; this project needs a plain ViT with a class "
+            "token, such as ViT-B-32, ViT-B-16 or ViT-L-14"
+        )
+    architecture = ClipArchitecture(
+        embed_dim=config["embed_dim"],
+        vision_width=vision["width"],
+        vision_layers=vision["layers"],
+        patch_size=vision["patch_size"],
+        image_size=vision["image_size"],
+        text_width=text["width"],
+        text_layers=text["layers"],
+        context_length=text.get("context_length", 77),
+        vocab_size=text.get("vocab_size", _VOCABULARY),
+        vision_head_width=vision.get("head_width", 64),
+        vision_mlp_ratio=vision.get("mlp_ratio", 4.0),
+    )
+    return architecture, bool(config.get("quick_gelu", False))
+
+
+def _open_clip_config(name: str) -> dict[str, Any]:
+    if name in TINY_ARCHITECTURES:
+        return TINY_ARCHITECTURES[name]
+    if name.endswith(".json"):
+        try:
+            return json.loads(Path(name).read_text())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"VIDEO.BACKBONE.META_ARCH_NAME {name} cannot be read: {error}") from error
+    import open_clip
+
+    config = open_clip.get_model_config(name)
+    if config is None:
+        raise ValueError(
+            f"VIDEO.BACKBONE.META_ARCH_NAME {name} is unknown; open_clip knows "
+            f"{', '.join(model for model in open_clip.list_models() if model.startswith('ViT-'))}; "
+            f"this project adds {', '.join(TINY_ARCHITECTURES)}"
+        )
+    return config
+
+
+_VISION_EXTRAS = {
+    "timm_model_name": "its image tower is timm's",
+    "attentional_pool": "its image tower pools by attention",
+    "no_ln_pre": "its image tower lacks the first norm",
+    "final_ln_after_pool": "its image tower pools before the norm",
+    "patch_dropout": "its image tower drops patches",
+    "ls_init_value": "its image tower scales its residuals",
+}
+
+
+def _why_unsupported(config: Mapping[str, Any]) -> str | None:
+    """What of an open_clip description this project's towers do not have; None when nothing."""
+    vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
+    for key, reason in _VISION_EXTRAS.items():
+        if vision.get(key):
+            return reason
+    if vision.get("pool_type", "tok") != "tok":
+        return f"its image tower has no class token (it pools by {vision['pool_type']})"
+    if not isinstance(vision.get("layers"), int) or "patch_size" not in vision:
+        return "its image tower is no ViT"
+    if "hf_model_name" in text or "hf_tokenizer_name" in text:
+        return "its text tower is a Hugging Face model"
+    if config.get("custom_text") or text.get("embed_cls") or text.get("pool_type", "argmax") != "argmax":
+        return "its text tower is not CLIP's"
+    return None
+
+
+def _load_weights(architecture_name: str, weights: str | Path) -> ClipWeights | None:
+    """Weights under OpenAI's names; None for random ones."""
+    if not str(weights):
+        return None
+    path = Path(weights).expanduser()
+    if path.exists():
+        return read_clip_weights(path)
+    import open_clip
+
+    name = architecture_name.removesuffix("-quickgelu")
+    tags = [*open_clip.list_pretrained_tags_by_model(name)]
+    if str(weights) not in tags:
+        raise ValueError(
+            f"VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH {weights} is neither a file nor a tag that open_clip has "
+            f"for {architecture_name}" + (f" ({', '.join(tags)})" if tags else "")
+        )
+    return _fetch_by_tag(name, str(weights))
+
+
+def _fetch_by_tag(name: str, tag: str) -> ClipWeights:
+    import open_clip
+
+    description = open_clip.get_pretrained_cfg(name, tag)
+    try:
+        model = open_clip.create_model(name, pretrained=tag)
+    except (OSError, RuntimeError, ValueError) as error:  # what a hub that cannot be reached ends in
+        raise ValueError(
+            f"open_clip could not load {name} with the weights '{tag}': {error}. Without a network, fetch the "
+            "file elsewhere and give its path as VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"
+        ) from error
+    return ClipWeights(dict(model.state_dict()), bool(description.get("quick_gelu", False)))

@@ -1,0 +1,56 @@
+"""CLIP weights out of a file, under OpenAI's names, whatever layout the file has.
+
+OpenAI's TorchScript archive, a state dict, open_clip's and Hugging Face's files, and a DiST checkpoint (which
+holds the CLIP that it was trained on).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from models.clip_layouts import clip_layout, to_openai_names
+from models.weight_files import read_weight_file
+
+RELEASE_PREFIX = "backbone.base_encoder."
+_BRANCHES = ("dist_net.", "ladder_net.")
+_ARCHIVE_SIZES = ("input_resolution", "context_length", "vocab_size")
+
+
+@dataclass(frozen=True)
+class ClipWeights:
+    """Weights under OpenAI's names, and whether they were trained with QuickGELU (None: not known)."""
+
+    state: Mapping[str, Tensor]
+    quick_gelu: bool | None
+
+
+def read_clip_weights(path: Path) -> ClipWeights:
+    """The CLIP in a file. Raises ConversionError when there is none."""
+    tensors = dict(read_weight_file(path).tensors)
+    # OpenAI's archives, and state dicts saved from them, say their sizes; DiST and Hugging Face's CLIP are
+    # OpenAI's too. Other files do not tell, and the architecture's name decides.
+    is_openai = any(name in tensors for name in _ARCHIVE_SIZES)
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in _ARCHIVE_SIZES}
+    is_release = any(name.startswith(RELEASE_PREFIX) for name in tensors)
+    if is_release:
+        bare = {name.removeprefix(RELEASE_PREFIX): tensor for name, tensor in tensors.items()}
+        tensors = {name: tensor for name, tensor in bare.items() if not name.startswith(_BRANCHES)}
+    is_quick = is_openai or is_release or clip_layout(tensors) == "hugging_face"
+    return ClipWeights(to_openai_names(tensors), True if is_quick else None)
+
+
+def with_text_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """OpenAI's names → this project's, which keep the text tower's weights under `text.`."""
+    return {
+        name if name.startswith("visual.") or name == "logit_scale" else f"text.{name}": tensor
+        for name, tensor in state.items()
+    }
+
+
+def without_text_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """This project's names → OpenAI's."""
+    return {name.removeprefix("text."): tensor for name, tensor in state.items()}

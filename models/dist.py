@@ -1,0 +1,317 @@
+"""DiST: disentangled spatial and temporal learning beside a frozen CLIP (ICCV 2023, arXiv 2309.07911).
+
+    video (B,3,T,H,W) ──every α-th frame──► frozen ViT ──tokens after each selected block──► F_i (B,S,1+N,D)
+            │                                                                                   │
+            └─all T frames─► stem ─► x (B,T,N,M) ─► T-block i ◄────────exchange────────► I-block i, m (B,S,1+N,C)
+                                                                                                │
+                                                               adaptive pooling ─► video embedding (B,E)
+
+B clips · T dense frames · α SPARSE_SAMPLE_ALPHA · S = T/α sparse frames · N patches a frame, L = 1+N tokens ·
+D ViT width · C integration width · M temporal width · E joint width.
+
+Everything lies on one layout, channels last: (B, frames, positions, channels). Convolutions over time are
+matrix products on it (layers/temporal.py), so nothing is permuted between token and video layouts, and the
+frozen tokens are consumed as the encoder produces them. Weights keep the shapes of the convolutions that they
+are, so that released weights load unchanged under the names of models/conversion.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.clip import Clip, patchify
+from models.config import DistConfig
+from models.interface import Role, VideoFeatures, VideoModel
+from models.layers.attention import SingleQueryAttention
+from models.layers.basic import LayerNorm, Mlp, quick_gelu
+from models.layers.temporal import TemporalConv, interpolate_in_time, temporal_convolution
+
+_HEAD_WIDTH = 64
+_PUBLISHED_STD = 0.02
+
+
+@dataclass(frozen=True)
+class DistSizes:
+    """The sizes of a branch, in the letters of the module's docstring."""
+
+    width: int  # D
+    embed_dim: int  # E
+    integration: int  # C
+    temporal: int  # M
+    sparse_frames: int  # S
+    alpha: int
+    patch: int
+    layers: tuple[int, ...]
+
+
+class TemporalStem(nn.Module):
+    """Conv3d 3→M over (t, p, p) with stride (1, p, p): each patch of each frame, with its neighbours in time."""
+
+    def __init__(self, sizes: DistSizes, frames: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(sizes.temporal, 3, frames, sizes.patch, sizes.patch))
+        self.bias = nn.Parameter(torch.zeros(sizes.temporal))
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Patches (B,T,N,3pp) → (B,T,N,M)."""
+        # (M,3,t,p,p) -> (M,3pp,t): a temporal convolution whose input channels are a patch's pixels
+        weight = self.weight.permute(0, 1, 3, 4, 2).flatten(1, 3)
+        return temporal_convolution(patches, weight, self.bias)
+
+
+class TemporalBlock(nn.Module):
+    """x ← QuickGELU(x + Conv(1,3,3)(QuickGELU(Conv(k,1,1)(LN x))))."""
+
+    def __init__(self, width: int, hidden: int, kernel: int) -> None:
+        super().__init__()
+        self.ln = LayerNorm(width)
+        self.temporal_conv = TemporalConv(width, hidden, kernel)
+        self.spatial_conv = nn.Conv2d(hidden, width, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """x (B,T,N,M) with N = rows · columns of `grid` → the same shape."""
+        b, t, n, _ = x.shape
+        y = quick_gelu(self.temporal_conv(self.ln(x)))
+        # a view: (B·T, M', rows, columns) with the channels last in memory, which the kernels like
+        images = y.view(b * t, *grid, -1).permute(0, 3, 1, 2)
+        y = self.spatial_conv(images).permute(0, 2, 3, 1).reshape(b, t, n, -1)
+        return quick_gelu(x + y)
+
+
+class ToIntegration(nn.Module):
+    """Temporal features as tokens of the sparse frames: Conv3d M→C, kernel and stride (α,1,1), class token."""
+
+    def __init__(self, sizes: DistSizes) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(sizes.integration, sizes.temporal, sizes.alpha, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(sizes.integration))
+        self.class_token = nn.Parameter(torch.empty(sizes.sparse_frames, sizes.integration))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B,T,N,M) → (B,S,1+N,C)."""
+        b, t, n, m = x.shape
+        alpha = self.weight.shape[2]
+        # the α frames of a sparse frame side by side in the channels: the strided kernel is a Linear on them
+        groups = x.view(b, t // alpha, alpha, n, m).transpose(2, 3).reshape(b, t // alpha, n, alpha * m)
+        tokens = F.linear(groups, self.weight[..., 0, 0].transpose(1, 2).flatten(1), self.bias)
+        class_token = interpolate_in_time(self.class_token, t // alpha).to(tokens.dtype)
+        return torch.cat([class_token[None, :, None].expand(b, -1, -1, -1), tokens], dim=2)
+
+
+class TemporalMlp(nn.Module):
+    """C→H, convolution over time at each token position H→H, QuickGELU, H→C."""
+
+    def __init__(self, width: int, hidden: int, kernel: int) -> None:
+        super().__init__()
+        self.c_fc = nn.Linear(width, hidden)
+        self.conv = TemporalConv(hidden, hidden, kernel)
+        self.c_proj = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B,S,L,C) → (B,S,L,C)."""
+        return self.c_proj(quick_gelu(self.conv(self.c_fc(x))))
+
+
+class IntegrationBlock(nn.Module):
+    """MLP(LN_a m) + TemporalMLP(LN_b m), without a skip."""
+
+    def __init__(self, width: int, hidden: int, temporal_hidden: int, kernel: int) -> None:
+        super().__init__()
+        self.ln = LayerNorm(width)
+        self.mlp = Mlp(width, hidden)
+        self.ln_temporal = LayerNorm(width)
+        self.temporal_mlp = TemporalMlp(width, temporal_hidden, kernel)
+
+    def forward(self, m: Tensor) -> Tensor:
+        """m (B,S,L,C) → (B,S,L,C)."""
+        return self.mlp(self.ln(m)) + self.temporal_mlp(self.ln_temporal(m))
+
+
+class DistStep(nn.Module):
+    """What happens at one selected layer: both blocks and the exchange between them."""
+
+    def __init__(self, config: DistConfig, sizes: DistSizes) -> None:
+        super().__init__()
+        c, m = sizes.integration, sizes.temporal
+        kernel = config.temporal_kernel_size
+        self.temporal_block = TemporalBlock(m, int(m * config.temporal_conv_mlp_ratio), kernel)
+        self.input_linear = nn.Linear(sizes.width, c)
+        self.to_temporal = nn.Linear(c, m)
+        self.to_integration = ToIntegration(sizes)
+        self.integration_block = IntegrationBlock(
+            c, int(c * config.integration_mlp_ratio), int(c * config.integration_temporal_mlp_ratio), kernel
+        )
+
+    def forward(
+        self, x: Tensor, r: Tensor | None, tokens: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B,T,N,M), r (B,S,L,C) or None for 0, frozen tokens (B,S,L,D) → the next x, r, and m (B,S,L,C)."""
+        b, t, n, width = x.shape
+        x = self.temporal_block(x, grid)
+        m = self.input_linear(tokens)
+        if r is not None:
+            m = m + r
+        # both messages are made of the values before the exchange
+        to_temporal = self.to_temporal(m[:, :, 1:])  # (B,S,N,M)
+        m = m + self.to_integration(x)
+        # nearest-neighbour upsampling by α is a broadcast
+        x = (x.view(b, to_temporal.shape[1], -1, n, width) + to_temporal.unsqueeze(2)).view(b, t, n, width)
+        return x, self.integration_block(m), m
+
+
+class PoolingHalf(nn.Module):
+    """q ← q + CrossAttention(q; sequence); q ← q + MLP(LN q). One norm serves query, key and value."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.ln_attention = LayerNorm(width)
+        self.attention = SingleQueryAttention(width, width // _HEAD_WIDTH)
+        self.ln_mlp = LayerNorm(width)
+        self.mlp = Mlp(width, 4 * width)
+
+    def forward(self, query: Tensor, sequence: Tensor) -> Tensor:
+        """query (n,C), sequence (n,L,C) → (n,C)."""
+        query = query + self.attention(self.ln_attention(query), self.ln_attention(sequence))
+        return query + self.mlp(self.ln_mlp(query))
+
+
+class AdaptivePooling(nn.Module):
+    """A query per frame gathers its tokens, a query per clip gathers the frames."""
+
+    def __init__(self, sizes: DistSizes) -> None:
+        super().__init__()
+        self.spatial = PoolingHalf(sizes.integration)
+        self.temporal = PoolingHalf(sizes.integration)
+        self.positions = nn.Parameter(torch.empty(sizes.sparse_frames, sizes.integration))
+
+    def forward(self, spatial: Tensor, video: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (B,S,C) and (B,C), tokens y (B,S,L,C) → the next queries."""
+        b, s = spatial.shape[:2]
+        spatial = self.spatial(spatial.flatten(0, 1), y.flatten(0, 1)).unflatten(0, (b, s))
+        positions = interpolate_in_time(self.positions, s).to(spatial.dtype)
+        return spatial, self.temporal(video, spatial + positions)
+
+
+class DistBranch(nn.Module):
+    """Temporal encoder, integration branch and adaptive pooling: all that DiST trains."""
+
+    def __init__(self, config: DistConfig, sizes: DistSizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        c = sizes.integration
+        self.stem = TemporalStem(sizes, config.t_patch_size)
+        self.steps = nn.ModuleList(DistStep(config, sizes) for _ in sizes.layers)
+        self.pooling = nn.ModuleList(AdaptivePooling(sizes) for _ in range(config.ada_pooling_layers))
+        self.spatial_query = nn.Parameter(torch.empty(c))
+        self.video_query = nn.Parameter(torch.empty(c))
+        self.class_linear = nn.Linear(sizes.width, c)
+        self.ln_post = LayerNorm(c)
+        self.proj = nn.Parameter(torch.empty(c, sizes.embed_dim))
+        self.initialize(config.initialization, zero_spatial_query=config.spatial_cls_token_init_as_zero)
+
+    @torch.no_grad()
+    def initialize(self, how: str, *, zero_spatial_query: bool = False) -> None:
+        """All initialisation. published: truncated normal 0.02; fan_in: normal with std fan_in^-1/2.
+
+        In both: learned tokens and positions truncated normal 0.02, packed attention Xavier-uniform, biases
+        zero, norms one, `proj` normal with std C^-1/2.
+        """
+        for name, parameter in self.named_parameters():
+            kind = name.rsplit(".", 1)[-1]
+            if kind in ("bias", "in_proj_bias"):
+                parameter.zero_()
+            elif kind == "in_proj_weight":
+                nn.init.xavier_uniform_(parameter)
+            elif parameter.ndim >= 2 and kind == "weight" and how == "fan_in":
+                parameter.normal_(std=parameter[0].numel() ** -0.5)
+            elif parameter.ndim >= 2 or kind in ("spatial_query", "video_query"):
+                nn.init.trunc_normal_(parameter, std=_PUBLISHED_STD)
+        self.proj.normal_(std=self.sizes.integration**-0.5)
+        if zero_spatial_query:
+            self.spatial_query.zero_()
+
+    def forward(self, patches: Tensor, stream: Iterator[Tensor], grid: tuple[int, int]) -> VideoFeatures:
+        """Patches (B,T,N,3pp) of the dense frames and the frozen encoder's stream → embeddings.
+
+        stream: the tokens (B,S,L,D) of each selected layer, then the frame embeddings (B,S,E).
+        """
+        x, r = self.stem(patches), None
+        for step in self.steps:
+            tokens = next(stream)
+            x, r, m = step(x, r, tokens, grid)
+        class_token = self.class_linear(tokens[:, :, 0].mean(dim=1))
+        return VideoFeatures(video=self.pool(r + m, class_token), frames=next(stream))
+
+    def pool(self, y: Tensor, class_token: Tensor) -> Tensor:
+        """Tokens y (B,S,L,C) and the projected class token (B,C) → video embeddings (B,E)."""
+        b, s = y.shape[:2]
+        spatial = self.spatial_query.to(y.dtype).expand(b, s, -1)
+        video = self.video_query.to(y.dtype).expand(b, -1)
+        for layer in self.pooling:
+            spatial, video = layer(spatial, video, y)
+        return self.ln_post(video + class_token) @ self.proj
+
+
+class Dist(VideoModel):
+    """A frozen CLIP with a DiST branch."""
+
+    def __init__(self, clip: Clip, config: DistConfig, *, frames: int, alpha: int) -> None:
+        """frames: T, dense frames of the clips it is trained on; alpha: α. Raises ValueError for sizes that
+        do not fit.
+        """
+        super().__init__(clip)
+        self.sizes = _sizes(clip, config, frames, alpha)
+        self.branch = DistBranch(config, self.sizes)
+
+    def forward(self, video: Tensor) -> VideoFeatures:
+        """video (B,3,T,H,W), float, normalised; T a multiple of α, any number of frames → embeddings."""
+        alpha, patch = self.sizes.alpha, self.sizes.patch
+        t, height, width = video.shape[2:]
+        if t % alpha:
+            raise ValueError(f"a clip of {t} frames does not divide by SPARSE_SAMPLE_ALPHA {alpha}")
+        frames = video.transpose(1, 2)
+        stream = self.clip.visual.stream(frames[:, ::alpha], self.sizes.layers)
+        return self.branch(patchify(frames, patch), stream, (height // patch, width // patch))
+
+    def frozen_frames(self, video: Tensor) -> Tensor:
+        """Embeddings (B,S,E) of the sparse frames by CLIP alone."""
+        return self.clip.encode_frames(video.transpose(1, 2)[:, :: self.sizes.alpha])
+
+    def role(self, name: str) -> Role:
+        """CLIP is frozen, the branch is new."""
+        return Role.NEW if name.startswith("branch.") else Role.FROZEN
+
+
+def _sizes(clip: Clip, config: DistConfig, frames: int, alpha: int) -> DistSizes:
+    architecture = clip.architecture
+    patch = architecture.patch_size
+    if config.s_patch_size not in (None, patch):
+        raise ValueError(
+            f"VIDEO.BACKBONE.DIST.S_PATCH_SIZE {config.s_patch_size} does not fit the image encoder, whose patches "
+            f"have {patch} pixels: set it to {patch}, or leave it out"
+        )
+    if frames % alpha:
+        raise ValueError(
+            f"DATA.NUM_INPUT_FRAMES {frames} is not a multiple of DATA.SPARSE_SAMPLE_ALPHA {alpha}"
+        )
+    layers = tuple(range(architecture.vision_layers)) if config.selected_layers is None else config.selected_layers
+    if layers[-1] >= architecture.vision_layers:
+        raise ValueError(
+            f"VIDEO.BACKBONE.DIST.SELECTED_LAYERS names block {layers[-1]}; the image encoder has blocks 0 to "
+            f"{architecture.vision_layers - 1}"
+        )
+    return DistSizes(
+        width=architecture.vision_width,
+        embed_dim=architecture.embed_dim,
+        integration=config.integration_dim,
+        temporal=config.temporal_dim,
+        sparse_frames=frames // alpha,
+        alpha=alpha,
+        patch=patch,
+        layers=layers,
+    )

@@ -1,0 +1,101 @@
+"""What every video model is to the rest of the project.
+
+    video (B,3,T,H,W) ──VideoModel──► VideoFeatures: video (B,E), frames (B,S,E)
+                                            └──similarity with text features (K,E)──► logits (B,K)
+
+`role` is the one place where a model says which of its weights are trained and how; it drives
+`requires_grad`, the optimizer's groups and what a checkpoint holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.clip import Clip
+
+
+class Role(Enum):
+    """How a weight takes part in training."""
+
+    FROZEN = "frozen"
+    """Never changes; not stored in checkpoints."""
+    PRETRAINED = "pretrained"
+    """Comes with CLIP and is tuned, at OPTIMIZER.BASE_LR."""
+    NEW = "new"
+    """Starts from scratch, at OPTIMIZER.BASE_LR times OPTIMIZER.NEW_NET_LRMULT."""
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """Embeddings of a batch of clips, not normalised: video (B,E), frames (B,S,E)."""
+
+    video: Tensor
+    frames: Tensor
+
+
+class VideoModel(nn.Module):
+    """A network on top of CLIP that turns clips into embeddings in CLIP's joint space.
+
+    Subclasses implement `forward` and `role`, and may override `similarity` and `decays`.
+    """
+
+    def __init__(self, clip: Clip) -> None:
+        super().__init__()
+        self.clip = clip
+
+    @property
+    def embed_dim(self) -> int:
+        """E, the width of the joint space."""
+        return self.clip.architecture.embed_dim
+
+    def forward(self, video: Tensor) -> VideoFeatures:
+        """video (B,3,T,H,W), float, normalised → embeddings."""
+        raise NotImplementedError
+
+    def frozen_frames(self, video: Tensor) -> Tensor:
+        """Embeddings (B,S,E) that CLIP alone gives the frames that this model shows it."""
+        return self.clip.encode_frames(video.transpose(1, 2))
+
+    def similarity(self, features: VideoFeatures, text: Tensor) -> Tensor:
+        """Logits (B,K): cosine of video and text embeddings (K,E) times CLIP's scale."""
+        return cosine_logits(features.video, text, self.clip.logit_scale)
+
+    def role(self, name: str) -> Role:
+        """How the parameter of that name (as in `named_parameters`) is trained."""
+        raise NotImplementedError
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Whether weight decay applies: not to biases, norms, tokens and positions."""
+        return parameter.ndim >= 2 and name.rsplit(".", 1)[-1] not in NOT_DECAYED
+
+    def train(self, mode: bool = True) -> VideoModel:
+        """Training mode for what is trained; towers that are frozen as a whole stay in evaluation mode."""
+        super().train(mode)
+        for tower in (self.clip.visual, self.clip.text):
+            if not any(parameter.requires_grad for parameter in tower.parameters()):
+                tower.eval()
+        return self
+
+
+NOT_DECAYED = frozenset(
+    {"class_embedding", "positional_embedding", "temporal_embedding", "class_token", "positions"}
+    | {"video_query", "spatial_query"}
+)
+"""Last parts of the names of learned tokens and positions, which are matrices but do not decay."""
+
+
+def apply_roles(model: VideoModel | nn.Module) -> None:
+    """Set `requires_grad` of every parameter by its role, and the mode of frozen parts."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(model.role(name) is not Role.FROZEN)
+    model.train(model.training)
+
+
+def cosine_logits(video: Tensor, text: Tensor, logit_scale: Tensor) -> Tensor:
+    """exp(logit_scale) · cos(video, text) for all pairs: (B,E), (K,E) → (B,K), in float32."""
+    video, text = F.normalize(video.float(), dim=-1), F.normalize(text.float(), dim=-1)
+    return logit_scale.float().exp() * video @ text.t()

@@ -1,0 +1,1 @@
+"""Leaf layers: one idea a file."""

@@ -1,0 +1,111 @@
+"""Attention of CLIP's transformers: self-attention over a sequence, and pooling of one by a single query.
+
+Weights are packed as in torch and in OpenAI's CLIP: `in_proj_weight` (3·width, width) holds query, key and
+value. Heads divide the width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.layers.basic import Activation, LayerNorm, Mlp, quick_gelu
+
+
+class _PackedAttention(nn.Module):
+    """The parameters that both kinds of attention have."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        assert width % heads == 0, f"{heads} heads do not divide a width of {width}"
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+
+class SelfAttention(_PackedAttention):
+    """Multi-head self-attention; softmax(q·k / sqrt(head width)) over the keys."""
+
+    def forward(self, x: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
+        """x (n, L, width) → (n, L, width). mask: additive or boolean, as torch's attention takes it."""
+        n, length, width = x.shape
+        packed = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        query, key, value = (
+            packed.view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+        return self.out_proj(mixed.transpose(1, 2).reshape(n, length, width))
+
+
+class SingleQueryAttention(_PackedAttention):
+    """Attention of one query over a sequence, which it never projects to keys and values.
+
+    For a single query the projections can change places with the sums over the sequence: the score of token
+    y is (Wk y + bk)·q = y·(Wkᵀq) + const, and Σ a (Wv y + bv) = Wv (Σ a y) + bv as Σ a = 1. That is the same
+    result for 2·heads·L·width multiply-adds instead of 2·L·width². The key's bias shifts all scores of a
+    query alike, so the softmax takes it away: its gradient is zero here exactly, elsewhere up to rounding.
+    """
+
+    def forward(self, query: Tensor, sequence: Tensor) -> Tensor:
+        """query (n, width), sequence (n, L, width) → (n, width)."""
+        n, length, width = sequence.shape
+        head_width = width // self.heads
+        weight_q, weight_k, weight_v = self.in_proj_weight.chunk(3)
+        bias_q, _, bias_v = self.in_proj_bias.chunk(3)
+        q = F.linear(query, weight_q, bias_q).view(n, self.heads, head_width)
+        # (n, heads, head width) x (heads, head width, width): the query as the sequence sees it
+        seen = torch.einsum("nhd,hdc->nhc", q, weight_k.view(self.heads, head_width, width).to(q.dtype))
+        scores = torch.matmul(seen, sequence.transpose(1, 2)) * head_width**-0.5  # (n, heads, L)
+        shares = scores.float().softmax(dim=-1).to(sequence.dtype)
+        gathered = torch.matmul(shares, sequence)  # (n, heads, width)
+        values = torch.einsum(
+            "nhc,hdc->nhd", gathered, weight_v.view(self.heads, head_width, width).to(gathered.dtype)
+        )
+        return self.out_proj(values.reshape(n, width) + bias_v.to(values.dtype))
+
+
+class ResidualAttentionBlock(nn.Module):
+    """A pre-norm transformer block: x += attention(ln_1 x); x += mlp(ln_2 x)."""
+
+    def __init__(
+        self, width: int, heads: int, *, mlp_ratio: float = 4.0, activation: Activation = quick_gelu
+    ) -> None:
+        super().__init__()
+        self.ln_1 = LayerNorm(width)
+        self.attn = SelfAttention(width, heads)
+        self.ln_2 = LayerNorm(width)
+        self.mlp = Mlp(width, int(width * mlp_ratio), activation)
+
+    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        """x (n, L, width) → (n, L, width)."""
+        x = x + self.attn(self.ln_1(x), causal=causal)
+        return x + self.mlp(self.ln_2(x))
+
+
+class Transformer(nn.Module):
+    """A stack of residual attention blocks."""
+
+    def __init__(
+        self,
+        width: int,
+        layers: int,
+        heads: int,
+        *,
+        mlp_ratio: float = 4.0,
+        activation: Activation = quick_gelu,
+    ) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(
+            ResidualAttentionBlock(width, heads, mlp_ratio=mlp_ratio, activation=activation)
+            for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        """x (n, L, width) → (n, L, width)."""
+        for block in self.resblocks:
+            x = block(x, causal=causal)
+        return x

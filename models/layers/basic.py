@@ -1,0 +1,48 @@
+"""The small pieces of CLIP's transformers: layer norm in float32, QuickGELU, the two-layer MLP.
+
+Shapes: x (..., channels). Parameter names are OpenAI's, so that released weights load under their own names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_QUICK_GELU_SLOPE = 1.702
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """x · sigmoid(1.702 x), the activation of OpenAI's CLIP (Hendrycks & Gimpel 2016, section 2)."""
+    # silu(a x) / a is the same function in one kernel that keeps only its input for the backward pass
+    return F.silu(x * _QUICK_GELU_SLOPE) * (1 / _QUICK_GELU_SLOPE)
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm over the last axis that computes in float32 and answers in the type of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., channels) → the same shape and type."""
+        if x.dtype == torch.float32:
+            return super().forward(x)
+        weight = None if self.weight is None else self.weight.float()
+        bias = None if self.bias is None else self.bias.float()
+        return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
+
+
+class Mlp(nn.Module):
+    """Linear, activation, Linear over the channels."""
+
+    def __init__(self, width: int, hidden: int, activation: Activation = quick_gelu) -> None:
+        super().__init__()
+        self.c_fc = nn.Linear(width, hidden)
+        self.c_proj = nn.Linear(hidden, width)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., width) → (..., width)."""
+        return self.c_proj(self.activation(self.c_fc(x)))

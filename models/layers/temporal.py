@@ -1,0 +1,86 @@
+"""Temporal convolutions on the channels-last layout (B, T, positions, channels), as matrix products.
+
+A convolution over time with a kernel of k frames at every position is k matrix products of the whole clip,
+each shifted by one frame and added up. Multiplying first and shifting afterwards means one product with k
+times the output channels; nothing but the input is kept for the backward pass.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class _ShiftedSum(torch.autograd.Function):
+    """Sum over j of z[:, :, :, j] moved by k//2 − j frames, with zeros beyond both ends."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        """z (B, T, P, k, C) → (B, T, P, C)."""
+        frames, kernel = z.shape[1], z.shape[3]
+        ctx.kernel = kernel
+        total = z[:, :, :, kernel // 2].clone()
+        for j, (target, source) in enumerate(_windows(frames, kernel)):
+            if j != kernel // 2:
+                total[:, target] += z[:, source, :, j]
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Gradient (B, T, P, C) → (B, T, P, k, C)."""
+        (gradient,) = gradients
+        b, frames, positions, channels = gradient.shape
+        spread = gradient.new_zeros(b, frames, positions, ctx.kernel, channels)
+        for j, (target, source) in enumerate(_windows(frames, ctx.kernel)):
+            spread[:, source, :, j] = gradient[:, target]
+        return spread
+
+
+def _windows(frames: int, kernel: int) -> list[tuple[slice, slice]]:
+    """For each kernel position the frames that receive and the frames that give."""
+    windows = []
+    for j in range(kernel):
+        shift = j - kernel // 2  # output frame t takes input frame t + shift
+        receive = slice(max(0, -shift), max(0, min(frames, frames - shift)))
+        give = slice(max(0, shift), max(0, min(frames, frames + shift)))
+        windows.append((receive, give))
+    return windows
+
+
+def temporal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolution over time at each position, zero-padded so that the length stays.
+
+    x (B, T, P, C), weight (C', C, k, ...) with k odd and only ones after it, bias (C') → (B, T, P, C').
+    """
+    out_channels, in_channels, kernel = weight.shape[:3]
+    stacked = weight.reshape(out_channels, in_channels, kernel).permute(2, 0, 1).reshape(-1, in_channels)
+    products = F.linear(x, stacked)
+    z = products.view(*products.shape[:-1], kernel, out_channels)
+    return _ShiftedSum.apply(z) + bias.to(z.dtype)
+
+
+class TemporalConv(nn.Module):
+    """A (k, 1, 1) convolution; the weight has Conv3d's shape (C', C, k, 1, 1)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__()
+        assert kernel % 2 == 1, f"a kernel of {kernel} frames does not keep the clip's length"
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, T, P, C) → (B, T, P, C')."""
+        return temporal_convolution(x, self.weight, self.bias)
+
+
+def interpolate_in_time(table: Tensor, length: int) -> Tensor:
+    """A table of one vector per frame (S, C), brought to another number of frames (linear) → (length, C)."""
+    if len(table) == length:
+        return table
+    resized = F.interpolate(table.t()[None].float(), size=length, mode="linear", align_corners=False)
+    return resized[0].t().to(table.dtype)
