@@ -49,6 +49,8 @@ class AnnotatedSplit:
     """The file or files that were read."""
     notes: tuple[str, ...] = ()
     """Facts that whoever starts a run should see, such as how many videos a union left out."""
+    missing: tuple[str, ...] = ()
+    """Paths of records for which a local root has no file."""
 
     @property
     def num_classes(self) -> tuple[int, ...]:

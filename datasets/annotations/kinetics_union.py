@@ -110,7 +110,9 @@ def unite(
     notes.append(f"{dataset}: {len(united)} videos, {len(names)} classes")
     first = next(iter(splits.values()))
     source = ", ".join(split.source for split in splits.values())
-    return AnnotatedSplit(dataset, first.split, tuple(united.values()), (names,), source, tuple(notes))
+    missing = tuple(f"{member}/{path}" for member, split in splits.items() for path in split.missing)
+    records = tuple(united.values())
+    return AnnotatedSplit(dataset, first.split, records, (names,), source, tuple(notes), missing)
 
 
 def _youtube_ids(split: AnnotatedSplit) -> list[str]:

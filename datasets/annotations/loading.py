@@ -72,8 +72,8 @@ def load_split(
             f"{origin}: no video of split {split!r} in it. Remedy: check that it is complete"
         )
     check_labels(origin, records, names)
-    records = _with_file_paths(request, records, str(data_root), spec.extension)
-    return AnnotatedSplit(dataset, split, tuple(records), names, origin, tuple(notes))
+    records, missing = _with_file_paths(request, records, str(data_root), spec.extension)
+    return AnnotatedSplit(dataset, split, tuple(records), names, origin, tuple(notes), missing)
 
 
 def dataset_spec(dataset: str) -> DatasetSpec:
@@ -128,10 +128,10 @@ def _annotation_files(
 
 def _with_file_paths(
     request: ReadRequest, records: list[VideoRecord], data_root: str, extension: str
-) -> list[VideoRecord]:
-    """Records whose paths are those of files, as far as a local root shows them."""
+) -> tuple[list[VideoRecord], tuple[str, ...]]:
+    """Records whose paths are those of files, as far as a local root shows them, and what is missing."""
     if not data_root or is_url(data_root):
-        return with_extension(records, extension)
+        return with_extension(records, extension), ()
     if not Path(data_root).is_dir():
         raise AnnotationError(
             f"DATA.DATA_ROOT_DIR: {data_root} is not a folder. Remedy: give the videos' folder"
@@ -146,4 +146,4 @@ def _with_file_paths(
         request.notes.append(
             f"{len(located.missing)} of {len(records)} videos are missing, the first: {first}"
         )
-    return located.records
+    return located.records, located.missing
