@@ -162,7 +162,8 @@ class DataLoaderConfig:
     prefetch_factor: int = 2
     """Batches that each worker prepares ahead."""
     timeout: float = 300.0
-    """Seconds without a batch after which a worker counts as hanging; its video is named and passed over."""
+    """Seconds that a worker may spend on one video before it counts as hanging; the video is named and passed
+    over. 0: any time."""
     max_worker_failures: int = 5
     """Hanging or dying workers that a run survives before it stops."""
 

@@ -180,24 +180,22 @@ class VideoLoader:
 
     def _account(self, error: WorkersLostError) -> None:
         """Mark the videos of lost workers, and stop after too many. Raises WorkerFailureError."""
+        failures = self.report.worker_failures
         for lost in error.lost:
-            what = self._describe(lost)
+            if lost.row in self.dataset.unreadable:
+                continue  # several workers were caught by the same video
+            what = f"a worker process {self._describe(lost)}"
             if lost.row is not None:
-                self.dataset.unreadable[lost.row] = f"a worker process {what}"
-                what += f" while it read video {lost.row} of the list, {self.dataset.records[lost.row].path}"
-            self.report.worker_failures.append(f"a worker process {what}")
-            get_logger().warning(
-                "%s; the video counts as unreadable and reading goes on (%d of at most %d such failures)",
-                self.report.worker_failures[-1],
-                len(self.report.worker_failures),
-                self._max_worker_failures,
-            )
-        if len(self.report.worker_failures) > self._max_worker_failures:
+                self.dataset.unreadable[lost.row] = what
+                path = self.dataset.records[lost.row].path
+                what += f" while it read video {lost.row} of the list, {path}, which now counts as unreadable"
+            failures.append(what)
+            get_logger().warning("%s (failure %d of this kind)", what, len(failures))
+        if len(failures) > self._max_worker_failures:
             raise WorkerFailureError(
                 f"worker processes failed more than {self._max_worker_failures} times "
-                "(DATA_LOADER.MAX_WORKER_FAILURES): "
-                + "; ".join(self.report.worker_failures)
-                + ". Find such videos with runs/prepare.py check and leave them out with DATA.EXCLUDE_LIST"
+                f"(DATA_LOADER.MAX_WORKER_FAILURES): {'; '.join(failures)}. Find such videos with "
+                "runs/prepare.py check and leave them out with DATA.EXCLUDE_LIST"
             ) from error
 
     def _describe(self, lost: LostWorker) -> str:

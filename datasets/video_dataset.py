@@ -126,11 +126,11 @@ class VideoDataset(Dataset[VideoSample]):
 
     def _replace(self, failure: ReadFailure) -> VideoSample:
         """The sample of another video, drawn until one can be read; every failure on the way is noted."""
-        failures: list[ReadFailure] = []
-        for attempt in range(REPLACEMENT_ATTEMPTS):
+        failures = [failure]
+        for attempt in range(min(REPLACEMENT_ATTEMPTS, len(self) - 1)):
             keys = (self._seed, failure.epoch, failure.row, attempt)
             generator = keyed_generator(Purpose.REPLACEMENT, *keys)
-            substitute = randint(0, len(self.records) - 1, generator)
+            substitute = _draw_other(len(self), [item.row for item in failures], generator)
             generators = [generator] + [
                 keyed_generator(Purpose.REPLACEMENT, *keys, repeat) for repeat in range(1, self._num_clips)
             ]
@@ -139,11 +139,10 @@ class VideoDataset(Dataset[VideoSample]):
             except VideoReadError as error:
                 failures.append(ReadFailure(substitute, error.path, str(error), failure.epoch))
                 continue
-            noted = tuple(replace(item, replaced_by=substitute) for item in (failure, *failures))
-            return replace(sample, failures=noted)
+            return replace(sample, failures=tuple(replace(item, replaced_by=substitute) for item in failures))
         raise UnreadableVideoError(
-            f"{REPLACEMENT_ATTEMPTS} videos in a row could not be read in place of video {failure.row} of "
-            f"the list: {failure.reason}. Check DATA.DATA_ROOT_DIR, and the videos with runs/prepare.py check"
+            f"{len(failures)} videos in a row could not be read, the first being video {failure.row} of the "
+            f"list: {failure.reason}. Check DATA.DATA_ROOT_DIR, and the videos with runs/prepare.py check"
         )
 
     def _read(self, row: int, generators: Sequence[torch.Generator]) -> VideoSample:
@@ -180,3 +179,11 @@ class VideoDataset(Dataset[VideoSample]):
             return (record.labels,) * len(transformed.mirrored)
         flipped = self._mirrored_labels(record.labels)
         return tuple(flipped if mirrored else record.labels for mirrored in transformed.mirrored)
+
+
+def _draw_other(count: int, excluded: Sequence[int], generator: torch.Generator) -> int:
+    """A row of 0 .. count - 1, uniformly among those that are not excluded."""
+    row = randint(0, count - len(excluded) - 1, generator)
+    for taken in sorted(excluded):
+        row += row >= taken
+    return row

@@ -19,7 +19,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -130,7 +132,7 @@ class WorkerPool:
                 self._processes += set(multiprocessing.active_children()) - before
                 self._start_watching()
             yield from iterator
-        except RuntimeError as error:
+        except (RuntimeError, OSError, EOFError, UnpicklingError) as error:
             lost = self._lost_workers()
             if not lost:
                 raise  # an error of the data set's own
@@ -161,6 +163,8 @@ class WorkerPool:
                     process.kill()
 
     def _lost_workers(self) -> list[LostWorker]:
+        """Workers that have ended, or will within a second: a dying one's last batch breaks off first."""
+        connection.wait([process.sentinel for process in self._processes], timeout=_CHECK_PERIOD)
         doings = self._board.rows()
         return [
             LostWorker(
