@@ -24,7 +24,8 @@ from torch import Tensor
 
 from models.key_table import ConversionError
 
-_WRAPPERS = ("model_state", "state_dict", "model", "module")
+# The last two are those of this project's training checkpoints; averaged weights come before the others.
+_WRAPPERS = ("model_state", "state_dict", "model", "module", "average", "weights")
 _LEAST_HEADER = 8
 # What torch.load raises on damaged or foreign files, by experience.
 _UNREADABLE = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, IndexError)
