@@ -8,7 +8,6 @@ reason. The measurements stand in the table of ``datasets/decoding/README.md``.
 
 from __future__ import annotations
 
-import contextlib
 from abc import abstractmethod
 
 import numpy as np
@@ -62,7 +61,7 @@ class CheckedReader(VideoReader):
 
     def _read_timeline(self) -> Timeline:
         try:
-            with contextlib.closing(PyAVReader(self.path)) as reader:
+            with PyAVReader(self.path) as reader:
                 return reader.timeline
         except VideoReadError as error:
             raise self._error(error.cause) from error
@@ -74,5 +73,3 @@ class CheckedReader(VideoReader):
 def first_line(error: Exception) -> str:
     """The message without the stack trace that native decoders put behind it."""
     return str(error).strip().split("\n", 1)[0][:300]
-
-

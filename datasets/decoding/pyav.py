@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from datasets.decoding.pixels import read_orientation, rgb_pixels, turn
 from datasets.decoding.reader import Frames, VideoReader, VideoReadError
 from datasets.decoding.scan import ScanResult, scan
-from datasets.decoding.stream import VideoStream, WrongLandingError
+from datasets.decoding.stream import LostFrameError, VideoStream, WrongLandingError
 from datasets.decoding.timeline import Timeline, TimelineCache, read_timeline, with_scanned_times
 
 NEAR_FRAMES = 8  # a keyframe this near ahead is reached by decoding on: seeking would not be faster
@@ -61,7 +61,7 @@ class PyAVReader(VideoReader):
             raise self._error(f"the file is damaged: {timeline.damage}")
         if timeline.needs_scan or salvage:
             video.rewind()
-            self._scan = scan(video)
+            self._scan = scan(video, ordered=not timeline.needs_scan)
             if self._scan.error is not None and not salvage:
                 raise self._error(f"the file is damaged: {self._scan.error}")
             timeline = with_scanned_times(timeline, self._scan.times, video.stream)
@@ -95,7 +95,7 @@ class PyAVReader(VideoReader):
         output = _Output(len(indices), video.declared_size)
         video.rewind()
         slots = {int(index): slot for slot, index in enumerate(indices)}
-        for index, frame in enumerate(video.frames(video.packets())):
+        for index, frame in enumerate(video.frames(video.packets(), ordered=False)):
             if index in slots:
                 output.put(slots.pop(index), frame)
             if not slots:
@@ -107,11 +107,11 @@ class PyAVReader(VideoReader):
         times = self.timeline.times[indices]
         for first, stop, key in self._runs(indices, times):
             slots = {int(times[slot]): slot for slot in range(first, stop)}
-            with contextlib.suppress(WrongLandingError):
+            with contextlib.suppress(WrongLandingError, LostFrameError):
                 self._collect(self._frames_from_key(video, key, slots), slots, output)
             if slots:  # a keyframe that is none, or a decoder thrown off by the skipping: the slow, sure way
                 video.rewind()
-                self._collect(video.frames(video.packets()), slots, output)
+                self._collect(video.frames(video.packets(), ordered=True), slots, output)
             if slots:
                 missing = int(np.searchsorted(self.timeline.times, min(slots)))
                 raise self._error(f"the file is damaged: frame {missing} does not decode")
@@ -129,13 +129,13 @@ class PyAVReader(VideoReader):
     def _frames_from_key(self, video: VideoStream, key: int, wanted: dict[int, int]) -> Iterator[Any]:
         if key <= 0:
             video.rewind()
-            yield from video.frames_around(video.packets(), wanted)
+            yield from video.frames(video.packets(), ordered=True, only=wanted)
             return
         key_time = int(self.timeline.key_times[key])
         decode_time = int(self.timeline.key_decode_times[key])
         landed_on, packets = video.packets_from(key_time, decode_time)
         verified = False
-        for frame in video.frames_around(packets, wanted):
+        for frame in video.frames(packets, ordered=True, since=landed_on, only=wanted):
             # Frames shown before the keyframe may lean on frames that were not decoded: they are not used.
             if not verified and frame.pts is not None and frame.pts >= landed_on:
                 if frame.pts != landed_on or not frame.key_frame:
@@ -147,12 +147,11 @@ class PyAVReader(VideoReader):
     def _collect(self, frames: Iterator[Any], slots: dict[int, int], output: _Output) -> None:
         """Put the frames whose time is in ``slots`` in their places, removing them from ``slots``."""
         for frame in frames:
+            if frame.is_corrupt:  # even if it is not wanted: others may depend on it
+                raise self._error("the file is damaged: the decoder marks a frame as corrupt")
             slot = slots.pop(frame.pts, None)
-            if slot is None:
-                continue
-            if frame.is_corrupt:
-                raise self._error("the file is damaged: a frame is marked corrupt by the decoder")
-            output.put(slot, frame)
+            if slot is not None:
+                output.put(slot, frame)
             if not slots:
                 return
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Frames = NDArray[np.uint8]
+Reader = TypeVar("Reader", bound="VideoReader")
 
 
 class VideoReadError(RuntimeError):
@@ -109,7 +111,7 @@ class VideoReader(ABC):
             raise VideoReadError(self.path, self.backend, cause)
         return first, min(stop, self.frame_count)
 
-    def __enter__(self) -> VideoReader:
+    def __enter__(self: Reader) -> Reader:
         return self
 
     def __exit__(

@@ -6,13 +6,23 @@ Kept apart from the reader so that it is plain which code touches FFmpeg's state
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Any
 
-SKIPPING_CODECS = frozenset({"h264", "hevc", "mpeg2video"})  # skip frames without dependants when told to
+from datasets.decoding import h264
+
+# Codecs of which every packet holds one shown picture. (VP8 has hidden ones, MPEG-4 empty ones.)
+ONE_PICTURE_A_PACKET = frozenset(
+    {"h264", "hevc", "vp9", "av1", "libdav1d", "mpeg2video", "mpeg1video", "mjpeg"}
+)
 
 
 class NoVideoStreamError(ValueError):
     """The file holds no video stream."""
+
+
+class LostFrameError(ValueError):
+    """The decoder silently left out a frame; those that come after it may depend on it."""
 
 
 class WrongLandingError(Exception):
@@ -78,24 +88,53 @@ class VideoStream:
             if first is None or first.pts is None or first.is_discard:
                 break
             if first.pts <= key_time:
-                return first.pts, _chain(first, packets)
+                return first.pts, chain((first,), packets)
         raise WrongLandingError
 
-    def frames(self, packets: Iterator[Any]) -> Iterator[Any]:
-        """All frames of ``packets`` in the order in which they are shown."""
-        self.codec.skip_frame = "DEFAULT"
+    def frames(
+        self,
+        packets: Iterator[Any],
+        *,
+        ordered: bool,
+        since: int | None = None,
+        only: Collection[int] | None = None,
+    ) -> Iterator[Any]:
+        """The frames of ``packets``, in the order in which they are shown.
+
+        ``ordered``: whether presentation times can be believed; then LostFrameError is raised when a frame
+        should have come and did not. ``since``: a keyframe's time; decoding begins there, so what is shown
+        earlier may not come, or come damaged. ``only``: times of the frames that are wanted; others are left
+        out where none depends on them.
+        """
+        due = _DueFrames(ordered and self.codec.name in ONE_PICTURE_A_PACKET, since)
+        leave_out = self.codec.name == "h264" and only is not None
+        length = h264.length_size(self.codec.extradata) if leave_out else 0
         for packet in packets:
-            yield from packet.decode()
-
-    def frames_around(self, packets: Iterator[Any], wanted: Collection[int]) -> Iterator[Any]:
-        """Frames of ``packets``; those not at ``wanted`` times are left out where none depends on them."""
-        may_skip = self.codec.name in SKIPPING_CODECS
-        for packet in packets:
-            if may_skip:
-                self.codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-            yield from packet.decode()
+            unwanted = leave_out and packet.size > 0 and packet.pts not in (only or ())
+            if unwanted and h264.is_disposable(memoryview(packet), length):
+                continue
+            due.sent(packet)
+            for frame in packet.decode():
+                due.came(frame)
+                yield frame
 
 
-def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+class _DueFrames:
+    """Times of the frames that the decoder still owes."""
+
+    def __init__(self, known: bool, since: int | None) -> None:
+        self._known = known
+        self._since = since
+        self._times: set[int] = set()
+
+    def sent(self, packet: Any) -> None:
+        """Note a packet that goes to the decoder."""
+        shown = packet.size > 0 and packet.pts is not None and not packet.is_discard
+        if self._known and shown and (self._since is None or packet.pts >= self._since):
+            self._times.add(packet.pts)
+
+    def came(self, frame: Any) -> None:
+        """Strike a frame off. Raises LostFrameError when one is due that should have come before it."""
+        self._times.discard(frame.pts)
+        if frame.pts is not None and self._times and min(self._times) < frame.pts:
+            raise LostFrameError(f"the frame before {frame.time:.3f} s is lost")
