@@ -24,8 +24,8 @@ from torch import Tensor
 
 from models.key_table import ConversionError
 
-# The last two are those of this project's training checkpoints; averaged weights come before the others.
-_WRAPPERS = ("model_state", "state_dict", "model", "module", "average", "weights")
+_WRAPPERS = ("model_state", "state_dict", "weights", "model", "module")
+_CHECKPOINT_FACTS = ("config", "class_names", "frozen_sha256")
 _LEAST_HEADER = 8
 # What torch.load raises on damaged or foreign files, by experience.
 _UNREADABLE = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, IndexError)
@@ -48,6 +48,8 @@ class WeightFile:
     """Name -> tensor on the CPU, as stored."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """safetensors: the file's own description."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """A training checkpoint of this project: its `config`, and `frozen_sha256` of the weights not in it."""
 
 
 def read_weight_file(path: Path) -> WeightFile:
@@ -64,10 +66,11 @@ def read_weight_file(path: Path) -> WeightFile:
         return _read_safetensors(path)
     if not start.startswith((b"PK", b"\x80")):
         raise ConversionError(f"{path} is no file of weights: it begins with {start[:24]!r}")
-    tensors = _read_torch_script(path) if _is_torch_script(path) else _read_torch(path)
+    content = _read_torch_script(path) if _is_torch_script(path) else _read_torch(path)
+    tensors = _tensors_of(content)
     if not tensors:
         raise ConversionError(f"{path} holds no tensors")
-    return WeightFile(path, tensors)
+    return WeightFile(path, tensors, facts=_facts_of(content))
 
 
 def _looks_like_safetensors(start: bytes) -> bool:
@@ -103,14 +106,13 @@ def _read_torch_script(path: Path) -> dict[str, Tensor]:
         raise ConversionError(f"{path} is a damaged TorchScript archive: {_first_line(error)}") from error
 
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
+def _read_torch(path: Path) -> Any:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        content = _read_with_stand_ins(path)
+        return _read_with_stand_ins(path)
     except (OSError, *_UNREADABLE) as error:
         raise ConversionError(f"{path} is damaged, or no torch file: {_first_line(error)}") from error
-    return _tensors_of(content)
 
 
 def _read_with_stand_ins(path: Path) -> Any:
@@ -125,13 +127,24 @@ def _read_with_stand_ins(path: Path) -> Any:
 
 
 def _tensors_of(content: Any) -> dict[str, Tensor]:
-    """The state dict inside a checkpoint, whichever of the usual keys it lies under."""
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-        content = inner
-    return {}
+    """The state dict inside a checkpoint, whichever of the usual keys it lies under.
+
+    This project's checkpoints may hold a running `average` of the weights, which takes their place.
+    """
+    if not isinstance(content, Mapping):
+        return {}
+    inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+    if inner is None:
+        return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    average = content.get("average") if "weights" in content else None
+    return _tensors_of(inner) | _tensors_of(average)
+
+
+def _facts_of(content: Any) -> dict[str, Any]:
+    """What a checkpoint of this project says beside its tensors; {} for others."""
+    if not isinstance(content, Mapping) or "weights" not in content:
+        return {}
+    return {key: content[key] for key in _CHECKPOINT_FACTS if key in content}
 
 
 class _Inert:

@@ -48,6 +48,18 @@ def test_torch_files_of_both_formats_with_the_usual_wrappers(
     assert_weights(tmp_path / "file")
 
 
+def test_own_checkpoints_give_the_averaged_weights_and_their_configuration(tmp_path: Path) -> None:
+    average = {"a.bias": torch.zeros(2), "updates": 7}
+    content = {"format": 1, "config": {"MODEL": {"NAME": "dist"}}, "weights": WEIGHTS, "average": average}
+    torch.save(content, tmp_path / "file")
+    file = read_weight_file(tmp_path / "file")
+    assert torch.equal(file.tensors["a.weight"], WEIGHTS["a.weight"])
+    assert torch.equal(file.tensors["a.bias"], torch.zeros(2))
+    assert file.facts == {"config": {"MODEL": {"NAME": "dist"}}}
+    torch.save({**content, "average": None}, tmp_path / "file")
+    assert_weights(tmp_path / "file")
+
+
 def test_safetensors_keep_their_description(tmp_path: Path) -> None:
     save_file(WEIGHTS, tmp_path / "file", metadata={"format": "pt"})
     file = read_weight_file(tmp_path / "file")
