@@ -62,7 +62,7 @@ class VisionTower(nn.Module):
         n, _, height, width = images.shape
         tokens = self.embed_patches(patchify(images, self.patch_size))
         tokens = torch.cat([self.class_embedding.to(tokens.dtype).expand(n, 1, -1), tokens], dim=1)
-        positions = self._positions(height // self.patch_size, width // self.patch_size)
+        positions = self.positions(height // self.patch_size, width // self.patch_size)
         return self.ln_pre(tokens + positions.to(tokens.dtype))
 
     def embed_patches(self, patches: Tensor) -> Tensor:
@@ -91,12 +91,13 @@ class VisionTower(nn.Module):
         b, s = frames.shape[:2]
         wanted = set(selected)
         tokens = self.embed(frames.flatten(0, 1))
-        for index, tokens in enumerate(self.blocks(tokens)):
+        for index, block in enumerate(self.transformer.resblocks):
+            tokens = block(tokens)
             if index in wanted:
                 yield tokens.unflatten(0, (b, s))
         yield self.pool(tokens).unflatten(0, (b, s))
 
-    def _positions(self, rows: int, columns: int) -> Tensor:
+    def positions(self, rows: int, columns: int) -> Tensor:
         """Position table for a grid of patches; interpolated (bicubic) when it is not the trained one."""
         table = self.positional_embedding
         trained = math.isqrt(len(table) - 1)
@@ -161,7 +162,8 @@ class Clip(nn.Module):
         vocabulary = self.architecture.vocab_size
         if vocabulary < _VOCABULARY:
             raise ValueError(
-                f"this CLIP's vocabulary of {vocabulary} tokens has no tokenizer (open_clip's has {_VOCABULARY})"
+                f"this CLIP's vocabulary of {vocabulary} tokens has no tokenizer (open_clip's has "
+                f"{_VOCABULARY})"
             )
         from open_clip.tokenizer import SimpleTokenizer
 
@@ -181,7 +183,7 @@ class Clip(nn.Module):
 
 
 def patchify(images: Tensor, patch: int) -> Tensor:
-    """Cut images (..., 3, H, W) into patches (..., N, 3·p·p), row by row, each in the order of a conv kernel."""
+    """Cut images (..., 3, H, W) into patches (..., N, 3·p·p), row by row, each ordered like a conv kernel."""
     *leading, channels, height, width = images.shape
     if height % patch or width % patch:
         raise ValueError(
@@ -317,7 +319,7 @@ def _fetch_by_tag(name: str, tag: str) -> ClipWeights:
         model = open_clip.create_model(name, pretrained=tag)
     except (OSError, RuntimeError, ValueError) as error:  # what a hub that cannot be reached ends in
         raise ValueError(
-            f"open_clip could not load {name} with the weights '{tag}': {error}. Without a network, fetch the "
-            "file elsewhere and give its path as VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"
+            f"open_clip could not load {name} with the weights '{tag}': {error}. Without a network, fetch "
+            "the file elsewhere and give its path as VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"
         ) from error
     return ClipWeights(dict(model.state_dict()), bool(description.get("quick_gelu", False)))

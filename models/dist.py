@@ -2,7 +2,7 @@
 
     video (B,3,T,H,W) ──every α-th frame──► frozen ViT ──tokens after each selected block──► F_i (B,S,1+N,D)
             │                                                                                   │
-            └─all T frames─► stem ─► x (B,T,N,M) ─► T-block i ◄────────exchange────────► I-block i, m (B,S,1+N,C)
+            └─all T frames─► stem ─► x (B,T,N,M) ─► T-block i ◄──────exchange──────► I-block i, m (B,S,1+N,C)
                                                                                                 │
                                                                adaptive pooling ─► video embedding (B,E)
 
@@ -50,7 +50,7 @@ class DistSizes:
 
 
 class TemporalStem(nn.Module):
-    """Conv3d 3→M over (t, p, p) with stride (1, p, p): each patch of each frame, with its neighbours in time."""
+    """Conv3d 3→M over (t, p, p) with stride (1, p, p): a frame's patches, with their neighbours in time."""
 
     def __init__(self, sizes: DistSizes, frames: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class TemporalBlock(nn.Module):
 
 
 class ToIntegration(nn.Module):
-    """Temporal features as tokens of the sparse frames: Conv3d M→C, kernel and stride (α,1,1), class token."""
+    """Temporal features as tokens of the sparse frames: Conv3d M→C by (α,1,1), class token."""
 
     def __init__(self, sizes: DistSizes) -> None:
         super().__init__()
@@ -135,8 +135,9 @@ class IntegrationBlock(nn.Module):
 class DistStep(nn.Module):
     """What happens at one selected layer: both blocks and the exchange between them."""
 
-    def __init__(self, config: DistConfig, sizes: DistSizes) -> None:
+    def __init__(self, config: DistConfig, sizes: DistSizes, *, is_last: bool = False) -> None:
         super().__init__()
+        self.is_last = is_last
         c, m = sizes.integration, sizes.temporal
         kernel = config.temporal_kernel_size
         self.temporal_block = TemporalBlock(m, int(m * config.temporal_conv_mlp_ratio), kernel)
@@ -150,17 +151,24 @@ class DistStep(nn.Module):
     def forward(
         self, x: Tensor, r: Tensor | None, tokens: Tensor, grid: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B,T,N,M), r (B,S,L,C) or None for 0, frozen tokens (B,S,L,D) → the next x, r, and m (B,S,L,C)."""
+        """x (B,T,N,M), r (B,S,L,C) or None for 0, frozen tokens (B,S,L,D) → the next x and r, and m."""
         b, t, n, width = x.shape
         x = self.temporal_block(x, grid)
         m = self.input_linear(tokens)
         if r is not None:
             m = m + r
         # both messages are made of the values before the exchange
-        to_temporal = self.to_temporal(m[:, :, 1:])  # (B,S,N,M)
-        m = m + self.to_integration(x)
-        # nearest-neighbour upsampling by α is a broadcast
-        x = (x.view(b, to_temporal.shape[1], -1, n, width) + to_temporal.unsqueeze(2)).view(b, t, n, width)
+        from_temporal = self.to_integration(x)
+        if self.is_last:
+            # Nothing reads the temporal features any more. The release has the weights all the same; as a
+            # zero they stay part of the graph, whose every weight distributed training expects a gradient of.
+            unread = self.to_temporal.weight.sum() + self.to_temporal.bias.sum()
+            m = m + from_temporal + 0.0 * unread
+        else:
+            to_temporal = self.to_temporal(m[:, :, 1:]).unsqueeze(2)  # (B,S,1,N,M)
+            m = m + from_temporal
+            # nearest-neighbour upsampling by α is a broadcast
+            x = (x.view(b, tokens.shape[1], -1, n, width) + to_temporal).view(b, t, n, width)
         return x, self.integration_block(m), m
 
 
@@ -205,7 +213,8 @@ class DistBranch(nn.Module):
         self.sizes = sizes
         c = sizes.integration
         self.stem = TemporalStem(sizes, config.t_patch_size)
-        self.steps = nn.ModuleList(DistStep(config, sizes) for _ in sizes.layers)
+        last = sizes.layers[-1]
+        self.steps = nn.ModuleList(DistStep(config, sizes, is_last=layer == last) for layer in sizes.layers)
         self.pooling = nn.ModuleList(AdaptivePooling(sizes) for _ in range(config.ada_pooling_layers))
         self.spatial_query = nn.Parameter(torch.empty(c))
         self.video_query = nn.Parameter(torch.empty(c))
@@ -292,18 +301,20 @@ def _sizes(clip: Clip, config: DistConfig, frames: int, alpha: int) -> DistSizes
     patch = architecture.patch_size
     if config.s_patch_size not in (None, patch):
         raise ValueError(
-            f"VIDEO.BACKBONE.DIST.S_PATCH_SIZE {config.s_patch_size} does not fit the image encoder, whose patches "
-            f"have {patch} pixels: set it to {patch}, or leave it out"
+            f"VIDEO.BACKBONE.DIST.S_PATCH_SIZE {config.s_patch_size} does not fit the image encoder, whose "
+            f"patches have {patch} pixels: set it to {patch}, or leave it out"
         )
     if frames % alpha:
         raise ValueError(
             f"DATA.NUM_INPUT_FRAMES {frames} is not a multiple of DATA.SPARSE_SAMPLE_ALPHA {alpha}"
         )
-    layers = tuple(range(architecture.vision_layers)) if config.selected_layers is None else config.selected_layers
+    layers = (
+        tuple(range(architecture.vision_layers)) if config.selected_layers is None else config.selected_layers
+    )
     if layers[-1] >= architecture.vision_layers:
         raise ValueError(
-            f"VIDEO.BACKBONE.DIST.SELECTED_LAYERS names block {layers[-1]}; the image encoder has blocks 0 to "
-            f"{architecture.vision_layers - 1}"
+            f"VIDEO.BACKBONE.DIST.SELECTED_LAYERS names block {layers[-1]}; the image encoder has blocks 0 "
+            f"to {architecture.vision_layers - 1}"
         )
     return DistSizes(
         width=architecture.vision_width,

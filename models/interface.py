@@ -9,9 +9,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -88,7 +91,22 @@ NOT_DECAYED = frozenset(
 """Last parts of the names of learned tokens and positions, which are matrices but do not decay."""
 
 
-def apply_roles(model: VideoModel | nn.Module) -> None:
+class HasRoles(Protocol):
+    """A network that knows the role of each of its weights."""
+
+    training: bool
+
+    def role(self, name: str) -> Role:
+        """How the parameter of that name is trained."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """As of torch's modules."""
+
+    def train(self, mode: bool = True) -> object:
+        """As of torch's modules."""
+
+
+def apply_roles(model: HasRoles) -> None:
     """Set `requires_grad` of every parameter by its role, and the mode of frozen parts."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(model.role(name) is not Role.FROZEN)
@@ -98,4 +116,5 @@ def apply_roles(model: VideoModel | nn.Module) -> None:
 def cosine_logits(video: Tensor, text: Tensor, logit_scale: Tensor) -> Tensor:
     """exp(logit_scale) · cos(video, text) for all pairs: (B,E), (K,E) → (B,K), in float32."""
     video, text = F.normalize(video.float(), dim=-1), F.normalize(text.float(), dim=-1)
-    return logit_scale.float().exp() * video @ text.t()
+    scale = torch.exp(logit_scale.float())
+    return scale * video @ text.t()

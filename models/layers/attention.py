@@ -52,7 +52,7 @@ class SingleQueryAttention(_PackedAttention):
 
     def forward(self, query: Tensor, sequence: Tensor) -> Tensor:
         """query (n, width), sequence (n, L, width) → (n, width)."""
-        n, length, width = sequence.shape
+        n, _, width = sequence.shape
         head_width = width // self.heads
         weight_q, weight_k, weight_v = self.in_proj_weight.chunk(3)
         bias_q, _, bias_v = self.in_proj_bias.chunk(3)

@@ -16,7 +16,7 @@ from models.clip import Clip
 from models.config import DistConfig
 from models.conversion import bare_release_names, from_dist_release, to_dist_release
 from models.dist import Dist
-from models.interface import apply_roles, cosine_logits
+from models.interface import apply_roles
 from models.weight_files import read_weight_file
 
 BOUND = 1e-5

@@ -1,0 +1,119 @@
+"""Weights of trained models into a network: released DiST checkpoints, and this project's own.
+
+Strict: every weight that the file should hold must be there and fit. Three things may differ by design. A
+released file may lack CLIP or bring it along. A head belongs to its classes, so another number of classes
+leaves it new. Tables with one row per sparse frame are interpolated to another clip length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from models.architecture import key_problems
+from models.conversion import from_dist_release, is_dist_release
+from models.heads import Recognizer
+from models.interface import Role
+from models.key_table import ConversionError
+from models.layers.temporal import interpolate_in_time
+from models.weight_files import read_weight_file
+from utils.logging import get_logger
+
+_FRAME_TABLES = re.compile(r".*\.(class_token|positions)")
+_HEADS = "heads."
+
+
+def load_trained_weights(network: Recognizer, path: Path) -> None:
+    """Fill `network` from a file of a trained model. Raises ConversionError when it does not fit."""
+    tensors = dict(read_weight_file(path).tensors)
+    fill_from(network, tensors, str(path))
+
+
+def fill_from(network: Recognizer, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Fill `network` with weights under the release's names or this project's. Raises ConversionError."""
+    own = network.state_dict()
+    if is_dist_release(tensors):
+        model_state = network.model.state_dict()
+        tensors = {
+            f"model.{name}": tensor for name, tensor in from_dist_release(tensors, model_state).items()
+        }
+    given = {name: _fitted(name, tensor, own.get(name)) for name, tensor in tensors.items()}
+    optional = _optional(network, given, own)
+    needed = {name: tensor for name, tensor in own.items() if name in given or name not in optional}
+    given = {name: tensor for name, tensor in given.items() if name not in optional or name in needed}
+    given = _without_foreign_heads(given, own)
+    needed = {name: tensor for name, tensor in needed.items() if name in given or not name.startswith(_HEADS)}
+    if problems := key_problems(given, needed):
+        raise ConversionError(_explain(source, problems, given, needed))
+    network.load_state_dict(
+        {name: tensor.to(own[name].dtype) for name, tensor in given.items()}, strict=False
+    )
+
+
+def _fitted(name: str, tensor: Tensor, own: Tensor | None) -> Tensor:
+    """A table of one row per sparse frame, brought to this network's number of frames."""
+    if own is None or tensor.shape == own.shape or not _FRAME_TABLES.fullmatch(name):
+        return tensor
+    if tensor.ndim == own.ndim == 2 and tensor.shape[1] == own.shape[1]:
+        get_logger(__name__).info("%s: %d frames interpolated to %d", name, len(tensor), len(own))
+        return interpolate_in_time(tensor, len(own))
+    return tensor
+
+
+def _optional(network: nn.Module, given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> set[str]:
+    """Names that the file may lack: frozen weights, all of them or none."""
+    assert isinstance(network, Recognizer)
+    frozen = {name for name in own if network.role(name) is Role.FROZEN}
+    return frozen if not any(name in given for name in frozen) else set()
+
+
+def _without_foreign_heads(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drops heads for another set of classes, and says so."""
+    foreign = [
+        name
+        for name, tensor in given.items()
+        if name.startswith(_HEADS) and (name not in own or own[name].shape != tensor.shape)
+    ]
+    if foreign:
+        get_logger(__name__).warning(
+            "the file's classifier is for other classes; this run's starts anew (%s)", ", ".join(foreign)
+        )
+    return {name: tensor for name, tensor in given.items() if name not in foreign}
+
+
+_CAUSES = (
+    (
+        r"branch\.stem\.weight",
+        "another patch size (14 for ViT-L/14, 16 for ViT-B/16) or VIDEO.BACKBONE.DIST.TEMPORAL_DIM",
+    ),
+    (r"branch\.proj", "another VIDEO.BACKBONE.DIST.INTEGRATION_DIM"),
+    (r"branch\.pooling\.\d+\..*", "another VIDEO.BACKBONE.DIST.ADA_POOLING_LAYERS (SSv2: 2, Kinetics: 4)"),
+    (r"branch\.steps\.\d+\..*", "another number of VIDEO.BACKBONE.DIST.SELECTED_LAYERS"),
+    (r"clip\.visual\..*", "another VIDEO.BACKBONE.META_ARCH_NAME"),
+)
+
+
+_TO_INTEGRATION = r"branch\.steps\.\d+\.to_integration\.weight"
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return re.fullmatch(rf"(model\.)?{pattern}", name) is not None
+
+
+def _explain(
+    source: str, problems: Sequence[str], given: Mapping[str, Tensor], needed: Mapping[str, Tensor]
+) -> str:
+    """The mismatch with its likely cause, in the configuration's keys."""
+    wrong = [
+        name
+        for name in {*given, *needed}
+        if name not in given or name not in needed or given[name].shape != needed[name].shape
+    ]
+    causes = [cause for pattern, cause in _CAUSES if any(_matches(pattern, name) for name in wrong)]
+    if any(_matches(_TO_INTEGRATION, name) and name in given and name in needed for name in wrong):
+        causes.insert(0, "another DATA.SPARSE_SAMPLE_ALPHA")
+    likely = f". Likely: {'; or '.join(causes)}" if causes else ""
+    return f"the weights in {source} do not fit this network: {'; '.join(problems)}{likely}"
