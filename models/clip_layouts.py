@@ -53,7 +53,7 @@ HUGGING_FACE = (
         for part, name in enumerate("qkv")
     ),
 )
-_HUGGING_FACE_LEFT_OUT = (r"(vision|text)_model\.embeddings\.position_ids",)
+HUGGING_FACE_LEFT_OUT = (r"(vision|text)_model\.embeddings\.position_ids",)
 
 _OPEN_CLIP_BLOCK = (
     "ln_1.{p}",
@@ -117,7 +117,7 @@ def to_openai_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
     layout = clip_layout(bare)
     if layout == "hugging_face":
-        return convert(bare, HUGGING_FACE, layout="Hugging Face CLIP", left_out=_HUGGING_FACE_LEFT_OUT)
+        return convert(bare, HUGGING_FACE, layout="Hugging Face CLIP", left_out=HUGGING_FACE_LEFT_OUT)
     if layout == "open_clip":
         return convert(bare, OPEN_CLIP, layout="open_clip CLIP", left_out=_OPEN_CLIP_LEFT_OUT)
     raise ConversionError(

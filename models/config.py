@@ -12,7 +12,7 @@ from typing import Literal
 
 from utils.config import require
 
-MODEL_NAMES = ("clip", "dist")
+MODEL_NAMES = ("clip", "clip4clip", "dist", "stan")
 """Built-in values of MODEL.NAME; a module named by CUSTOM.MODULE can add its own."""
 
 _VIT_NAME = re.compile(r"ViT-(?P<size>[A-Za-z]+)-(?P<patch>\d+)(?:$|-)")
@@ -37,7 +37,8 @@ class ModelConfig:
     """MODEL: which video model is built."""
 
     name: str = "dist"
-    """dist: DiST; clip: frozen CLIP, its frame embeddings averaged; or what CUSTOM.MODULE defines."""
+    """dist: DiST; stan: STAN; clip4clip: CLIP4Clip; clip: CLIP, its frame embeddings averaged; or what
+    CUSTOM.MODULE defines."""
     ema: EmaConfig = field(default_factory=EmaConfig)
 
 
@@ -108,6 +109,41 @@ class DistConfig:
 
 
 @dataclass(frozen=True)
+class StanConfig:
+    """VIDEO.BACKBONE.STAN: the branch of STAN. Its recipes tune CLIP, too: FREEZE_VISUAL and FREEZE_TEXT
+    false."""
+
+    depth: int = 4
+    """K, layers of the branch, beside as many of the image encoder's last blocks."""
+    time_module: Literal["selfattn", "conv"] = "selfattn"
+    """What relates a position's frames: self-attention, or a convolution over three frames."""
+    max_frames: int = 64
+    """Rows of the table of positions in time; clips that are longer interpolate it."""
+    drop_path: float = 0.1
+    """Share of residual branches left out in training: rises from 0 in the first layer to this in the
+    last."""
+
+    def __post_init__(self) -> None:
+        _require_positive("DEPTH", self.depth)
+        _require_positive("MAX_FRAMES", self.max_frames)
+        rate = self.drop_path
+        require(0 <= rate < 1, "DROP_PATH", f"{rate} is not in [0, 1)", "0.1 is the published value")
+
+
+@dataclass(frozen=True)
+class Clip4ClipConfig:
+    """VIDEO.BACKBONE.CLIP4CLIP: how CLIP4Clip makes one embedding of the frames'."""
+
+    pooling: Literal["mean", "transformer"] = "transformer"
+    """mean: of the normalised frame embeddings; transformer: over the sequence of frames first."""
+    layers: int = 4
+    """transformer: its blocks, which start as the text tower's first."""
+
+    def __post_init__(self) -> None:
+        _require_positive("LAYERS", self.layers)
+
+
+@dataclass(frozen=True)
 class BackboneConfig:
     """VIDEO.BACKBONE: the CLIP encoder, its weights, what of it is frozen, and one section per video
     model."""
@@ -122,6 +158,8 @@ class BackboneConfig:
     freeze_visual: bool = True
     """Whether the image tower stays as it is."""
     dist: DistConfig = field(default_factory=DistConfig)
+    stan: StanConfig = field(default_factory=StanConfig)
+    clip4clip: Clip4ClipConfig = field(default_factory=Clip4ClipConfig)
 
     def __post_init__(self) -> None:
         require(
@@ -134,6 +172,13 @@ class BackboneConfig:
                 "DIST.S_PATCH_SIZE",
                 f"{self.dist.s_patch_size} does not fit {self.meta_arch_name} (patches of {patch})",
                 f"set VIDEO.BACKBONE.DIST.S_PATCH_SIZE to {patch}, or leave it out",
+            )
+        if depth is not None:
+            require(
+                self.stan.depth <= depth,
+                "STAN.DEPTH",
+                f"{self.stan.depth} layers do not fit beside the {depth} blocks of {self.meta_arch_name}",
+                f"take at most {depth}; 4 is the published value, 6 on SSv2",
             )
         layers = self.dist.selected_layers
         if depth is not None and layers is not None:
