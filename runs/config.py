@@ -9,7 +9,13 @@ from typing import Any, Literal
 
 from datasets.augmentation_config import AugmentationConfig
 from datasets.config import DataConfig, DataLoaderConfig
-from models.config import MODEL_NAMES, ModelConfig, VideoConfig
+from models.config import (
+    MODEL_NAMES,
+    MODELS_THAT_CAN_TUNE_TEXT,
+    MODELS_THAT_CAN_TUNE_VISUAL,
+    ModelConfig,
+    VideoConfig,
+)
 from runs.release_keys import RELEASE_VOCABULARY
 from runs.train_config import TestConfig, TrainConfig
 from utils.config import Resolved, load_config, require, resolve_config
@@ -61,6 +67,8 @@ class RunConfig:
     """GPUs of this machine to use; null: all that are visible; 0: the CPU."""
     dist_backend: Literal["auto", "nccl", "gloo"] = "auto"
     """How processes talk to each other; auto: nccl on GPUs, gloo on the CPU."""
+    dist_timeout: float = 900.0
+    """Seconds without an answer after which another process of the run counts as lost."""
     random_seed: int = 0
     """Seed of everything random."""
     log_period: int = 10
@@ -85,6 +93,7 @@ class RunConfig:
         require(bool(self.output_dir), "OUTPUT_DIR", "no folder given", "name the folder for results")
         require(self.log_period >= 1, "LOG_PERIOD", f"{self.log_period} is not positive", "10 is usual")
         require(self.random_seed >= 0, "RANDOM_SEED", f"{self.random_seed} is negative", "give 0 or more")
+        require(self.dist_timeout > 0, "DIST_TIMEOUT", f"{self.dist_timeout} is not positive", "900 is usual")
         gpus = self.num_gpus
         require(gpus is None or gpus >= 0, "NUM_GPUS", f"{gpus} is negative", "null: all visible; 0: the CPU")
         self._check_model()
@@ -98,15 +107,17 @@ class RunConfig:
             f"{self.model.name!r} is not one of {', '.join(MODEL_NAMES)}",
             "take one of these, or name the module that defines it in CUSTOM.MODULE",
         )
-        frozen = self.video.backbone.freeze_text and self.video.backbone.freeze_visual
-        require(
-            frozen or self.model.name not in MODEL_NAMES,
-            "VIDEO.BACKBONE.FREEZE_TEXT"
-            if self.video.backbone.freeze_visual
-            else "VIDEO.BACKBONE.FREEZE_VISUAL",
-            f"false given, but model {self.model.name!r} leaves CLIP frozen",
-            "set it to true or leave it out",
-        )
+        backbone = self.video.backbone
+        for key, frozen, tuned_by in (
+            ("FREEZE_VISUAL", backbone.freeze_visual, MODELS_THAT_CAN_TUNE_VISUAL),
+            ("FREEZE_TEXT", backbone.freeze_text, MODELS_THAT_CAN_TUNE_TEXT),
+        ):
+            require(
+                frozen or self.model.name in tuned_by or self.model.name not in MODEL_NAMES,
+                f"VIDEO.BACKBONE.{key}",
+                f"false given, but model {self.model.name!r} leaves that tower of CLIP frozen",
+                "set it to true or leave it out",
+            )
 
     def _check_crops(self) -> None:
         patch, architecture = self.video.backbone.patch_size, self.video.backbone.meta_arch_name

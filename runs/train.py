@@ -11,6 +11,7 @@ from it, so a run goes on in the middle of an epoch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from runs.watching import Watch
 from utils import distributed
 from utils.checkpoint_folder import CheckpointFolder, FoundCheckpoint
 from utils.logging import get_logger
-from utils.optim import set_learning_rate
+from utils.optim import highest_learning_rate, set_learning_rate
 from utils.schedule import LearningRateSchedule
 from utils.stopping import EXIT_INTERRUPTED, EXIT_PREEMPTED, RunStopped, StopSignals
 from utils.stopwatch import Stopwatch
@@ -47,6 +48,9 @@ class TrainingData(Protocol):
 
     def name_of(self, video_id: int) -> str:
         """The path of a video."""
+
+    def close(self) -> None:
+        """End worker processes, if there are any."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,7 @@ class Trainer:
 
     def _take_step(self, batches: Sequence[Any], signals: StopSignals) -> None:
         step = self.progress.step
-        rate = self.schedule.at(self.timetable.epoch_at(step))
-        set_learning_rate(self.step.optimizer, rate)
+        set_learning_rate(self.step.optimizer, self.schedule.at(self.timetable.epoch_at(step)))
         makers = [
             lambda batch=batch, number=number: self.prepare(batch, step, number)
             for number, batch in enumerate(batches)
@@ -122,7 +125,7 @@ class Trainer:
             outcome = self.step(makers)
             stop_code = self._count(outcome, batches, signals.code)
         with self.stopwatch.measure("logging"):
-            self.watch.stepped(self.progress, outcome, rate)
+            self.watch.stepped(self.progress, outcome, highest_learning_rate(self.step.optimizer))
         self._check_health(outcome)
         if stop_code:
             self._stop(stop_code)
@@ -175,11 +178,19 @@ class Trainer:
         if self.validate is not None and self.timetable.validates_after(loops):
             with self.stopwatch.measure("validation"):
                 score = self.validate()
+            self.stopwatch.lap()  # the time of a validation is not one of training
             improved = self.progress.best_score is None or score > self.progress.best_score
             if improved:
                 self.progress.best_score, self.progress.best_step = score, self.progress.step
         if improved or self.timetable.saves_after(loops):
             self.save(best=improved)
+
+    @contextmanager
+    def weights_to_evaluate(self) -> Iterator[None]:
+        """Inside, the model has the averaged weights, where an average is kept."""
+        average = self.state.average
+        with average.applied() if average is not None else nullcontext():
+            yield
 
     def save(self, best: bool = False) -> None:
         """Write a checkpoint of the run as it stands. Raises CheckpointError (disk full) on every process."""

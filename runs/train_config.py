@@ -35,6 +35,9 @@ class TrainConfig:
     scaling on a GPU and fp32 on a CPU (fp32 anywhere with TRAIN.MIXED_PRECISION false)."""
     tf32: bool = True
     """Let NVIDIA GPUs compute float32 matrix products in TF32."""
+    deterministic: bool = False
+    """Use only GPU kernels whose result never varies: runs repeat bit for bit, more slowly. A CPU
+    repeats anyway."""
     compile: bool = False
     """Compile the model with torch.compile."""
     activation_checkpointing: bool = False

@@ -8,9 +8,9 @@ The learning rate and the order of the data are functions of the step and need n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -53,6 +53,16 @@ class Progress:
     """Number of those losses."""
 
 
+class DataState(Protocol):
+    """What the training data must remember, as plain types."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of this process."""
+
+    def load_state_dict(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """From those of all processes, as many as there were."""
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """The live objects whose state makes up a checkpoint."""
@@ -65,6 +75,7 @@ class TrainingState:
     frozen_sha256: str
     config: Mapping[str, Any]
     seed: int
+    data: DataState
 
     def capture(self) -> dict[str, Any]:
         """The checkpoint as plain types and tensors. Every process must call it: it gathers random states."""
@@ -77,6 +88,7 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "random": distributed.gather(random_state()),
+            "data": distributed.gather(self.data.state_dict()),
             "frozen_sha256": self.frozen_sha256,
             "torch": str(torch.__version__),
         }
@@ -92,6 +104,7 @@ class TrainingState:
         self.scaler.load_state_dict(state["scaler"])
         for name, value in state["progress"].items():
             setattr(self.progress, name, value)
+        self.data.load_state_dict(state["data"])
         self._restore_random(state["random"])
 
     def _check_origin(self, state: Mapping[str, Any], source: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -43,7 +44,15 @@ class Watch:
         """The run goes on from `progress`: lines that will be written again are dropped."""
         if not self._speaks:
             return
-        self._metrics.rewind(progress.step)
+        owed = (
+            self._timetable.locate(progress.step)[0] > progress.closed_loops
+        )  # a validation, to be done again
+
+        def stays(entry: Mapping[str, Any]) -> bool:
+            repeated = entry["kind"] == "test" or (owed and entry["kind"] == "validation")
+            return entry["step"] < progress.step + (0 if repeated else 1)
+
+        self._metrics.rewind(stays)
         self._bar.close()
         self._bar = self._new_bar(progress.step)
         self._lines_at.update(step=progress.step, seconds=progress.seconds)

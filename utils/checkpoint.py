@@ -159,15 +159,18 @@ def load_trainable_state(module: nn.Module, state: Mapping[str, Tensor], source:
 
 
 def frozen_fingerprint(module: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and bytes of the weights that training does not change; "" without
-    any.
-    """
+    """SHA-256 of the weights that training does not change; "" without any."""
+    return fingerprint({name: weight for name, weight in module.named_parameters() if not weight.requires_grad})
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of tensors, in the order of the names; "" for none."""
     digest = hashlib.sha256()
-    frozen = sorted((name, weight) for name, weight in module.named_parameters() if not weight.requires_grad)
-    for name, weight in frozen:
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
-        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest() if frozen else ""
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest() if tensors else ""
 
 
 def temporary_path(path: Path) -> Path:

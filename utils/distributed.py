@@ -9,6 +9,7 @@ Collective functions must be called by every process, in the same order.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ PEER_LOSS_MARKS = (
     "nccl communicator was aborted",
     "gloo/transport/tcp",
 )
+
+
+# The name changed in torch 2.15; buffers are ignored altogether, so both mean the same here.
+_KNOWN_SWITCHES = inspect.signature(DistributedDataParallel).parameters
+_BUFFER_SWITCH = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN_SWITCHES else "broadcast_buffers"
 
 
 class PeerLostError(RuntimeError):
@@ -174,9 +180,10 @@ def wrap(module: nn.Module, device: torch.device) -> nn.Module:
     ignored += [name for name, _ in module.named_buffers()]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, ignored)
     device_ids = [device.index] if device.type == "cuda" else None
+    no_buffers: dict[str, Any] = {_BUFFER_SWITCH: False}
     with peer_loss_named():
         return DistributedDataParallel(
-            module, device_ids=device_ids, broadcast_buffers=False, gradient_as_bucket_view=True
+            module, device_ids=device_ids, gradient_as_bucket_view=True, **no_buffers
         )
 
 

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,9 +22,9 @@ from tqdm import tqdm
 LOGGER_NAME = "video"
 
 
-def get_logger() -> logging.Logger:
-    """The logger of the run. Silent until `start_logging` has been called, except for warnings."""
-    return logging.getLogger(LOGGER_NAME)
+def get_logger(part: str = "") -> logging.Logger:
+    """The logger of the run, or of a part of it. Before `start_logging` only warnings are shown."""
+    return logging.getLogger(f"{LOGGER_NAME}.{part}" if part else LOGGER_NAME)
 
 
 def start_logging(log_file: Path | None, process: int = 0) -> None:
@@ -67,15 +67,16 @@ class MetricsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def rewind(self, step: int) -> int:
-        """Drop lines of steps after `step`, which a resumed run will write again, and a torn last line.
+    def rewind(self, keep: Callable[[dict[str, Any]], bool]) -> int:
+        """Drop the lines that `keep` refuses, which a resumed run will write again, and a torn last one.
 
         Returns how many were dropped.
         """
         if not self.path.exists():
             return 0
         lines = self.path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if _step_of(line) is not None and (_step_of(line) or 0) <= step]
+        entries = [(line, _parsed(line)) for line in lines]
+        kept = [line for line, entry in entries if entry is not None and keep(entry)]
         if len(kept) < len(lines):
             temporary = self.path.with_name(f".{self.path.name}.partial")
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
@@ -93,7 +94,7 @@ class MetricsFile:
         if not self.path.exists():
             return []
         lines = self.path.read_text(encoding="utf-8").splitlines()
-        entries = [json.loads(line) for line in lines if _step_of(line) is not None]
+        entries = [entry for line in lines if (entry := _parsed(line)) is not None]
         return [entry for entry in entries if kind is None or entry["kind"] == kind]
 
 
@@ -146,12 +147,13 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
-def _step_of(line: str) -> int | None:
-    """The step of a line of metrics; None for a torn one."""
+def _parsed(line: str) -> dict[str, Any] | None:
+    """The values of a line of metrics; None for a torn one."""
     try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        entry = json.loads(line)
+    except ValueError:
         return None
+    return entry if isinstance(entry, dict) and {"kind", "step"} <= entry.keys() else None
 
 
 def _finite(value: object) -> object:

@@ -89,6 +89,11 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
         group["lr"] = rate * group["lr_multiplier"]
 
 
+def highest_learning_rate(optimizer: Optimizer) -> float:
+    """The largest rate of any group: the one that a newly added network learns at."""
+    return max(group["lr"] for group in optimizer.param_groups)
+
+
 def clip_gradients(optimizer: Optimizer, max_norm: float | None) -> torch.Tensor:
     """Total 2-norm of all gradients (scalar tensor, before clipping), scaled down to `max_norm` where it
     exceeds it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
@@ -23,6 +24,8 @@ def seed_everything(seed: int, process: int = 0) -> None:
 
 def deterministic_kernels(enabled: bool) -> None:
     """Ask torch for kernels whose result does not depend on timing; operations without one raise."""
+    if enabled:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product runs
     torch.use_deterministic_algorithms(enabled)
     torch.backends.cudnn.benchmark = not enabled
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +90,16 @@ class ToyData:
         """The path of a video."""
         return f"video{video_id}.mp4"
 
+    def close(self) -> None:
+        """No workers to end."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to remember."""
+        return {}
+
+    def load_state_dict(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing to restore."""
+
     def prepare(self, batch: ToyBatch, step: int, number: int) -> TrainingClips:
         """Clips and one-hot targets."""
         one_hot = nn.functional.one_hot(self.target[batch.rows], CLASSES).float()
@@ -125,7 +136,7 @@ def toy_trainer(
     wrapped = distributed.wrap(model, CPU)
     step = TrainingStep(wrapped, optimizer, scaler, chosen, loss, weights, max_gradient_norm=1.0)
     state = TrainingState(
-        model, optimizer, scaler, weights, Progress(), frozen_fingerprint(model), {"TOY": 1}, seed=0
+        model, optimizer, scaler, weights, Progress(), frozen_fingerprint(model), {"TOY": 1}, 0, data
     )
     watch = Watch(
         MetricsFile(folder / "metrics.jsonl"),

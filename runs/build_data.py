@@ -1,0 +1,294 @@
+"""From the configuration to data: annotation lists, data sets, loaders, and what happens to batches on the
+device.
+
+    DATA, AUGMENTATION, DATA_LOADER ──► AnnotatedSplit ──► VideoDataset ──► VideoLoader ──► TrainingSteps
+
+Nothing in `datasets` knows the configuration of a run; this file is where its keys become arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from datasets.annotations import AnnotationError, check_same_classes, evaluation_split, load_split
+from datasets.decoding.opening import choose_decoder
+from datasets.labels import horizontal_flip_pairs
+from datasets.loader import VideoLoader
+from datasets.mixing import ClipMixer, MixSettings
+from datasets.records import AnnotatedSplit
+from datasets.sampling import ClipSampling
+from datasets.transforms.colour import ColourJitter
+from datasets.transforms.device import DeviceTransform
+from datasets.transforms.erasing import RandomErasing
+from datasets.transforms.evaluation import EvaluationTransform
+from datasets.transforms.flip import Flip
+from datasets.transforms.rand_augment import RandAugment
+from datasets.transforms.train import TrainTransform
+from datasets.video_dataset import VideoDataset
+from runs.config import RunConfig
+from runs.custom import load_custom_components
+from runs.timetable import Timetable
+from runs.video_data import EvaluationVideos, PrepareClips, TrainingSteps, VideoOpener
+from utils import distributed
+from utils.config import ConfigError
+
+
+def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
+    """The annotation lists that a run needs, by "train", "validation" and "test".
+
+    Raises AnnotationError when one is missing, empty or wrong, or when their classes differ.
+    """
+    splits = {}
+    if config.train.enable:
+        name = config.train.dataset
+        splits["train"] = _load(config, name, "train", config.data.train_list)
+        splits["validation"] = _load(config, name, evaluation_split(name), config.data.val_list)
+    if config.test.enable:
+        name, data = config.test_dataset, config.data
+        list_file = data.test_list or (data.val_list if name == config.train.dataset else "")
+        splits["test"] = _load(config, name, evaluation_split(name), list_file)
+    for other in splits.keys() - {"train"}:
+        if "train" in splits:
+            check_same_classes(splits["train"], splits[other])
+    _check_missing(config, splits)
+    return splits
+
+
+def _check_missing(config: RunConfig, splits: Mapping[str, AnnotatedSplit]) -> None:
+    """Tell before training, not after it, that videos are not there. Raises AnnotationError."""
+    for use, split in splits.items():
+        missing, total = split.missing, len(split)
+        if use == "train" and len(missing) > config.train.max_unreadable_rate * total:
+            remedy = "correct DATA.DATA_ROOT_DIR or the list, or raise TRAIN.MAX_UNREADABLE_RATE"
+        elif use != "train" and missing and config.test.on_unreadable == "stop":
+            remedy = "correct DATA.DATA_ROOT_DIR or the list, or test without them: TEST.ON_UNREADABLE skip"
+        else:
+            continue
+        raise AnnotationError(
+            f"{split.source}: {len(missing)} of {total} videos are missing below "
+            f"{config.data.data_root_dir}, the first being {missing[0]}. Remedy: {remedy}"
+        )
+
+
+def _load(config: RunConfig, dataset: str, split: str, list_file: str) -> AnnotatedSplit:
+    loaded = load_split(
+        dataset,
+        split,
+        anno_dir=config.data.annotation_dir,
+        data_root=config.data.data_root_dir,
+        list_file=list_file,
+        class_names_file=config.data.class_names,
+        num_classes=config.video.head.classes_per_head,
+        fold=config.data.split,
+        reader=load_custom_components(config.custom).datasets.get(dataset),
+    )
+    if not loaded.class_names:
+        raise AnnotationError(f"{dataset} has no classes to recognise: it is a text-video data set")
+    return loaded
+
+
+def build_timetable(config: RunConfig, split: AnnotatedSplit) -> Timetable:
+    """When a run over the videos of `split` does what. Raises ConfigError when they do not fill a batch."""
+    try:
+        return Timetable(
+            videos=len(split),
+            batch_videos=config.train.batch_size // _repeats(config),
+            max_epoch=config.optimizer.max_epoch,
+            epochs_per_loop=config.train.num_folds,
+            eval_period=config.train.eval_period,
+            checkpoint_period=config.train.checkpoint_period,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error), key="TRAIN.BATCH_SIZE") from error
+
+
+def micro_batch_size(config: RunConfig) -> int:
+    """Clips of a process and forward pass. Raises ConfigError for a batch that cannot be split like this."""
+    batch, world, repeats = config.train.batch_size, distributed.world_size(), _repeats(config)
+    if batch % (world * repeats):
+        raise ConfigError(
+            f"{batch} clips cannot be split over {world} processes"
+            + (f" in {repeats}s" if repeats > 1 else ""),
+            key="TRAIN.BATCH_SIZE",
+            remedy=f"take a multiple of {world * repeats}",
+        )
+    share = batch // world
+    micro = min(config.train.micro_batch_size or share, share)
+    group = min(config.augmentation.mixup.group_size, batch) if config.augmentation.mixes else 1
+    if share % micro or micro % group:
+        raise ConfigError(
+            f"the {share} clips of each of {world} processes cannot be taken {micro} at a time"
+            + (f" in groups of {group} for mixing" if group > 1 else ""),
+            key="TRAIN.MICRO_BATCH_SIZE",
+            remedy="take a divisor of the clips of a process"
+            + (" and set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of that" if group > 1 else ""),
+        )
+    return micro
+
+
+def build_training_steps(config: RunConfig, split: AnnotatedSplit, timetable: Timetable) -> TrainingSteps:
+    """The training data of this process."""
+    flip = _flip(config)
+    dataset = VideoDataset(
+        split.records,
+        _opener(config),
+        build_sampling(config),
+        _train_transform(config, flip),
+        training=True,
+        seed=config.random_seed,
+        num_clips=_repeats(config),
+        mirrored_labels=flip.mirrored_labels if flip.label_pairs else None,
+    )
+    rate = config.train.max_unreadable_rate
+    loader = _loader(config, dataset, max_unreadable_rate=rate, keep_workers=True)
+    micro = micro_batch_size(config)
+    return TrainingSteps(loader, timetable, seed=config.random_seed, micro_batch=micro, split=split)
+
+
+def build_evaluation_videos(config: RunConfig, split: AnnotatedSplit, *, final: bool) -> EvaluationVideos:
+    """The videos of a validation (one view, centre crop) or, `final`, of the test with all its views."""
+    clips = config.test.num_ensemble_views if final else 1
+    crops = config.test.num_spatial_crops if final else 1
+    dataset = VideoDataset(
+        split.records,
+        _opener(config),
+        build_sampling(config),
+        build_evaluation_transform(config, crops),
+        training=False,
+        num_clips=clips,
+        on_unreadable=config.test.on_unreadable,
+    )
+    return EvaluationVideos(_loader(config, dataset), config.test.batch_size, clips * crops)
+
+
+def build_evaluation_transform(config: RunConfig, num_crops: int) -> EvaluationTransform:
+    """Size and crops of test clips."""
+    data = config.data
+    return EvaluationTransform(
+        size=data.test_crop_size,
+        short_side=data.test_scale,
+        num_crops=num_crops,
+        interpolation=data.interpolation,
+        antialias=data.antialias,
+    )
+
+
+def build_device_transform(config: RunConfig) -> DeviceTransform:
+    """Colours and normalisation."""
+    return DeviceTransform(config.data.mean, config.data.std, gray_first=config.augmentation.gray_first)
+
+
+def build_prepare(config: RunConfig, num_classes: Sequence[int], device: torch.device) -> PrepareClips:
+    """What turns training batches into clips and soft targets on `device`."""
+    augmentation = config.augmentation
+    mixup, cutmix = augmentation.mixup, augmentation.cutmix
+    settings = MixSettings(
+        group_size=min(mixup.group_size, config.train.batch_size),
+        mixup_alpha=mixup.alpha if mixup.enable else None,
+        cutmix_alpha=cutmix.alpha if cutmix.enable else None,
+        probability=mixup.prob,
+        switch_probability=mixup.switch_prob,
+        minmax=cutmix.minmax,
+        mode=mixup.mode,
+    )
+    mixer = ClipMixer(
+        settings, num_classes, label_smoothing=augmentation.label_smoothing, seed=config.random_seed
+    )
+    share = config.train.batch_size // distributed.world_size()
+    return PrepareClips(build_device_transform(config), mixer, device, share, micro_batch_size(config))
+
+
+def _repeats(config: RunConfig) -> int:
+    batch_aug = config.augmentation.batch_aug
+    return batch_aug.num_clips_per_video if batch_aug.enable else 1
+
+
+def _opener(config: RunConfig) -> VideoOpener:
+    decoder = choose_decoder(config.data.decoder)
+    return VideoOpener(config.data.data_root_dir, decoder, config.data_loader.decoder_threads)
+
+
+def build_sampling(config: RunConfig) -> ClipSampling:
+    """Which frames make up a clip."""
+    data = config.data
+    return ClipSampling(
+        num_frames=data.num_input_frames,
+        mode=data.sampling_mode,
+        sampling_rate=data.sampling_rate,
+        target_fps=data.target_fps,
+        minus_interval=data.minus_interval,
+    )
+
+
+def _flip(config: RunConfig) -> Flip:
+    augmentation = config.augmentation
+    pairs = augmentation.flip_label_pairs
+    if pairs is None:
+        pairs = horizontal_flip_pairs(config.train.dataset)
+    forbidden = config.train.dataset == "ssv2" and not augmentation.ssv2_flip
+    return Flip(0.0 if forbidden else augmentation.flip_prob, pairs)
+
+
+def _train_transform(config: RunConfig, flip: Flip) -> TrainTransform:
+    data, augmentation = config.data, config.augmentation
+    colour = ColourJitter(
+        probability=augmentation.color_jitter_p,
+        brightness=augmentation.brightness,
+        contrast=augmentation.contrast,
+        saturation=augmentation.saturation,
+        hue=augmentation.hue,
+        grayscale=augmentation.grayscale,
+        shuffle=augmentation.shuffle,
+    )
+    auto = augmentation.autoaugment
+    splits = augmentation.random_erasing.num_splits
+    return TrainTransform(
+        size=data.train_crop_size,
+        scale=data.train_jitter_scales,
+        ratio=augmentation.ratio,
+        interpolation=data.interpolation,
+        antialias=data.antialias,
+        flip=flip,
+        colour=colour if augmentation.color_aug else None,
+        rand_augment=RandAugment.from_description(auto.type) if auto.enable else None,
+        rand_augment_before_crop=auto.before_crop,
+        erasing=_erasing(config),
+        clean_share=1 / splits if splits > 1 else 0.0,
+    )
+
+
+def _erasing(config: RunConfig) -> RandomErasing | None:
+    settings = config.augmentation.random_erasing
+    if not settings.enable:
+        return None
+    return RandomErasing(
+        mean=config.data.mean,
+        std=config.data.std,
+        probability=settings.prob,
+        mode=settings.mode,
+        count=settings.count,
+        area=settings.area_range,
+        min_aspect=settings.min_aspect,
+    )
+
+
+def _loader(
+    config: RunConfig,
+    dataset: VideoDataset,
+    *,
+    max_unreadable_rate: float | None = None,
+    keep_workers: bool = False,
+) -> VideoLoader:
+    settings = config.data_loader
+    return VideoLoader(
+        dataset,
+        num_workers=settings.num_workers,
+        prefetch_factor=settings.prefetch_factor,
+        pin_memory=settings.pin_memory,
+        timeout=settings.timeout,
+        max_worker_failures=settings.max_worker_failures,
+        max_unreadable_rate=max_unreadable_rate,
+        keep_workers=keep_workers,
+    )

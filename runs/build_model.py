@@ -1,0 +1,73 @@
+"""From the configuration to a network: CLIP, the video model on it, heads for the classes, trained weights.
+
+MODEL, VIDEO, class names ──build_network──► Recognizer on the device ◄──load_weights── file or zoo name
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from datasets.labels import class_words
+from models.build import ClipShape, ModelBuilder, build_recognizer, build_video_model
+from models.heads import Recognizer
+from models.interface import VideoModel
+from models.loading import load_trained_weights
+from models.weights import locate_weights
+from models.zoo import ZooError
+from runs.config import RunConfig
+from runs.custom import load_custom_components
+from utils.activation_checkpointing import recompute_activations
+from utils.config import ConfigError
+from utils.download import DownloadError
+from utils.logging import get_logger
+
+
+def build_network(
+    config: RunConfig, class_names: Sequence[Sequence[str]], device: torch.device
+) -> Recognizer:
+    """The network for classes of these names (one list per head), with CLIP's weights, otherwise new.
+
+    Raises ConfigError for sizes that do not fit and weights that cannot be had.
+    """
+    text = config.data.dataset_label_text
+    templates = [f"{text.prompt_prefix}{template}" for template in text.templates]
+    shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
+    names = [[class_words(name) for name in head] for head in class_names]
+    try:
+        model = build_video_model(config.model, config.video, shape, own_models=_own_models(config))
+        network = build_recognizer(config.video.head, model.to(device), names, templates).to(device)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if config.train.activation_checkpointing:
+        blocks = recompute_activations(network.model)
+        get_logger().info("%d blocks recompute their activations in the backward pass", blocks)
+    return network
+
+
+def _own_models(config: RunConfig) -> dict[str, ModelBuilder]:
+    """Builders of the user's module, which see the whole configuration, in the form that `models.build`
+    calls.
+    """
+    custom = load_custom_components(config.custom)
+
+    def adapted(builder: Callable[..., VideoModel]) -> ModelBuilder:
+        return lambda clip, video, shape: builder(config, clip, custom.options)
+
+    return {name: adapted(builder) for name, builder in custom.models.items()}
+
+
+def load_weights(network: Recognizer, name_or_path: str, key: str) -> None:
+    """Fill `network` with trained weights: this project's checkpoints (averaged ones where there are),
+    releases.
+
+    name_or_path: a file or a name of the model zoo; key: what set it. Raises ConfigError when they do not
+    fit.
+    """
+    try:
+        path = locate_weights(name_or_path)
+        load_trained_weights(network, path)
+    except (ValueError, ZooError, DownloadError) as error:
+        raise ConfigError(str(error), key=key) from error
+    get_logger().info("trained weights taken from %s", path)

@@ -1,0 +1,221 @@
+"""One process of a run from start to end: read lists, build, train, test, report.
+
+    lists ──► OUTPUT_DIR opened (new, resumed, or complete) ──► network ──► Trainer ──► test ──► report
+
+Cheap checks come first: a wrong list or a folder of another run is told before a weight is loaded, and before
+anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from logging import DEBUG, WARNING
+from pathlib import Path
+from typing import Any
+
+from datasets.records import AnnotatedSplit
+from models.heads import Recognizer
+from runs.build import Workplace, build_trainer, build_workplace
+from runs.build_data import (
+    build_device_transform,
+    build_evaluation_videos,
+    build_timetable,
+    load_splits,
+    micro_batch_size,
+)
+from runs.build_model import build_network, load_weights
+from runs.cli import Invocation
+from runs.config import RunConfig
+from runs.evaluate import EvaluationResult, Evaluator
+from runs.output_folder import OutputFolder
+from runs.process import exit_code_of, start_process
+from runs.report import (
+    results_table,
+    test_facts,
+    write_results_table,
+    write_summary,
+    write_test_report,
+    write_training_report,
+)
+from runs.summary import run_facts, training_facts, weights_facts
+from runs.train import Trainer
+from utils import distributed
+from utils.config import ConfigError, to_yaml
+from utils.logging import get_logger, start_logging, stop_logging
+from utils.reproducibility import seed_everything
+
+Splits = Mapping[str, AnnotatedSplit]
+
+
+def run_job(invocation: Invocation) -> int:
+    """Run this process's part of the invocation; returns the exit code."""
+    return exit_code_of(lambda: _run(invocation))
+
+
+def _run(invocation: Invocation) -> None:
+    config = invocation.config
+    device = start_process(config)
+    splits = load_splits(config)
+    if config.train.enable:
+        build_timetable(config, splits["train"])
+        micro_batch_size(config)
+    folder = OutputFolder(Path(config.output_dir), config.output_cfg_file)
+    with _opened(folder, config):
+        if distributed.broadcast(folder.is_complete):
+            text = "%s holds a complete run of this configuration: nothing is left to do (%s)"
+            get_logger().info(text, folder.root, folder.summary)
+            return
+        _tell_beginning(invocation, splits)
+        place = build_workplace(config, folder, device)
+        names = next(iter(splits.values())).class_names
+        network = build_network(config, names, device)
+        facts = _train_and_test(place, network, splits)
+        if distributed.is_main():
+            write_summary(folder, {**facts, **run_facts(invocation, place)})
+        place.trackers.close()
+        get_logger().info("complete: %s", folder.summary)
+    distributed.shutdown()
+
+
+@contextmanager
+def _opened(folder: OutputFolder, config: RunConfig) -> Iterator[None]:
+    """OUTPUT_DIR, locked by the main process, with the log going there."""
+    locks = []
+    distributed.on_main(lambda: locks.append(folder.open(config)))
+    log_name = config.train.log_file if config.train.enable else config.test.log_file
+    start_logging(folder.root / log_name, distributed.rank())
+    try:
+        yield
+    finally:
+        stop_logging()
+        for lock in locks:
+            lock.close()
+
+
+def _tell_beginning(invocation: Invocation, splits: Splits) -> None:
+    config, logger = invocation.config, get_logger()
+    logger.info("%s", invocation.command)
+    if config.log_config_info:
+        logger.info("configuration\n%s", to_yaml(config, invocation.sources))
+    for use, split in splits.items():
+        logger.info("%s: %d videos of %s %s (%s)", use, len(split), split.dataset, split.split, split.source)
+        for note in split.notes:
+            logger.info("%s: %s", use, note)
+    for use in sorted(splits.keys() - {"train"}):
+        _warn_of_trained_videos(splits, use)
+
+
+def _warn_of_trained_videos(splits: Splits, use: str) -> None:
+    """Scores on videos that are trained on say little: allowed (for trying things out), but never silent."""
+    if "train" not in splits:
+        return
+    trained = {(record.path, record.start, record.end) for record in splits["train"].records}
+    records = splits[use].records
+    shared = [record.name for record in records if (record.path, record.start, record.end) in trained]
+    if shared:
+        text = "%d of %d %s videos are trained on, too (%s, …): their scores say little"
+        get_logger().log(
+            WARNING if distributed.is_main() else DEBUG, text, len(shared), len(records), use, shared[0]
+        )
+
+
+def _train_and_test(place: Workplace, network: Recognizer, splits: Splits) -> dict[str, Any]:
+    """What the summary says of both."""
+    config, facts = place.config, {}
+    transform = build_device_transform(config)
+    classes = next(iter(splits.values())).num_classes
+    evaluator = Evaluator(network, transform, place.precision, place.device, classes)
+    trainer = None
+    if config.train.enable:
+        trainer = _train(place, network, splits, evaluator)
+        facts["training"] = training_facts(trainer, splits["train"])
+    else:
+        _take_tested_weights(config, network)
+        distributed.on_main(lambda: place.folder.write_config(config))
+    if config.test.enable:
+        facts["test"] = _test(place, evaluator, splits["test"], trainer)
+    facts["weights"] = weights_facts(network)
+    return facts
+
+
+def _take_tested_weights(config: RunConfig, network: Recognizer) -> None:
+    """For a run that only tests. Raises ConfigError when trained weights are needed and none are named."""
+    path = config.test.checkpoint_file_path
+    if path:
+        load_weights(network, path, "TEST.CHECKPOINT_FILE_PATH")
+    elif any(weight.requires_grad for weight in network.parameters()):
+        raise ConfigError(
+            f"model {config.model.name!r} has weights of its own, and this run does not train them",
+            key="TEST.CHECKPOINT_FILE_PATH",
+            remedy="name a checkpoint or a model of the zoo, or set TRAIN.ENABLE True",
+        )
+
+
+def _train(place: Workplace, network: Recognizer, splits: Splits, evaluator: Evaluator) -> Trainer:
+    videos = build_evaluation_videos(place.config, splits["validation"], final=False)
+
+    def validate() -> float:
+        with trainer.weights_to_evaluate():
+            result = evaluator(videos, "validation")
+        _record(trainer, "validation", result)
+        return result.top1
+
+    trainer = build_trainer(place, network, splits["train"], validate)
+    _start_or_resume(place, trainer, network)
+    try:
+        trainer.run()
+    finally:
+        trainer.data.close()
+        trainer.watch.close()
+    if distributed.is_main():
+        write_training_report(place.folder)
+    return trainer
+
+
+def _start_or_resume(place: Workplace, trainer: Trainer, network: Recognizer) -> None:
+    """Take the state of the newest whole checkpoint, or begin; every process takes the main one's."""
+    checkpoints, config, logger = trainer.checkpoints, place.config, get_logger()
+    leftovers = distributed.on_main(checkpoints.remove_partial_files)
+    if leftovers:
+        logger.info("removed what a run that died while writing has left: %s", ", ".join(leftovers))
+    found = distributed.on_main(checkpoints.newest_valid)
+    if found is not None:
+        for message in found.passed_over:
+            logger.warning("passed over: %s", message)
+        trainer.resume(found)
+        total = trainer.timetable.total_steps
+        logger.info("resumed after step %d of %d from %s", trainer.progress.step, total, found.path)
+    else:
+        if config.train.checkpoint_file_path:
+            load_weights(network, config.train.checkpoint_file_path, "TRAIN.CHECKPOINT_FILE_PATH")
+        seed_everything(config.random_seed, distributed.rank())
+        trainer.watch.resumed(trainer.progress)
+    distributed.on_main(lambda: place.folder.write_config(config))
+
+
+def _test(
+    place: Workplace, evaluator: Evaluator, split: AnnotatedSplit, trainer: Trainer | None
+) -> dict[str, Any]:
+    """Test with all views; write the reports; returns what the summary says."""
+    videos = build_evaluation_videos(place.config, split, final=True)
+    with place.stopwatch.measure("test"), trainer.weights_to_evaluate() if trainer else nullcontext():
+        result = evaluator(videos, "test")
+    table = results_table(result, split)
+    get_logger().info("test\n\n%s\n", table)
+    if trainer is not None:
+        _record(trainer, "test", result)
+    if distributed.is_main():
+        step = trainer.progress.step if trainer else 0
+        write_test_report(place.folder, result, split, place.trackers, step)
+        write_training_report(place.folder)
+        write_results_table(place.folder, table)
+    return test_facts(result, split)
+
+
+def _record(trainer: Trainer, kind: str, result: EvaluationResult) -> None:
+    step = trainer.progress.step
+    epoch = trainer.timetable.epoch_at(step)
+    trainer.watch.record(kind, {"epoch": epoch, **result.values(), "seconds": result.seconds}, step)
+    text = "%s after epoch %g: top-1 %.2f %% of %d videos (%.1f s)"
+    get_logger().info(text, kind, epoch, result.top1, result.videos, result.seconds)

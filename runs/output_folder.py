@@ -1,0 +1,167 @@
+"""OUTPUT_DIR: the only place a run writes to, who may write there, and what an earlier run has left.
+
+    config.yaml  training_log.log  val.log  metrics.jsonl  checkpoints/     while it runs
+    results.md  learning_curve.png  confusion_matrix.png  per_class.csv  predictions.csv  summary.json   then
+
+A second run of the same configuration goes on where the first stopped, or says that it is complete. One of
+another configuration is refused: nothing is ever overwritten silently.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from runs.config import RunConfig, load_run_config
+from utils.checkpoint import write_text_atomically
+from utils.config import ConfigError, to_dict, to_yaml
+
+LOCK_NAME = ".lock"
+# Keys that may differ between a run and its continuation: they do not change what is learnt or measured, or
+# say only where things are, how fast they go and what is told of them.
+FREE_KEYS = (
+    "OUTPUT_DIR",
+    "OUTPUT_CFG_FILE",
+    "NUM_GPUS",
+    "DIST_BACKEND",
+    "DIST_TIMEOUT",
+    "LOG_",
+    "DATA_LOADER.",
+    "DATA.DATA_ROOT_DIR",
+    "DATA.ANNO_DIR",
+    "DATA.CACHE_",
+    "TENSORBOARD.",
+    "WANDB.",
+    "TRAIN.MICRO_BATCH_SIZE",
+    "TRAIN.ACTIVATION_CHECKPOINTING",
+    "TRAIN.COMPILE",
+    "TRAIN.CHECKPOINT_PERIOD",
+    "TRAIN.CHECKPOINT_STEPS",
+    "TRAIN.KEEP_LAST",
+    "TRAIN.EVAL_PERIOD",
+    "TRAIN.AUTO_RESUME",
+    "TRAIN.MAX_",
+    "TRAIN.LOG_FILE",
+    "TEST.BATCH_SIZE",
+    "TEST.LOG_FILE",
+)
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """The files of one run."""
+
+    root: Path
+    config_name: str = "config.yaml"
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.root / self.config_name
+
+    @property
+    def metrics(self) -> Path:
+        """Numbers, one JSON object a line."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.root / "tensorboard"
+
+    @property
+    def summary(self) -> Path:
+        """Written last: a run that has it is complete."""
+        return self.root / "summary.json"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether an earlier run has come to its end here."""
+        return self.summary.exists()
+
+    def open(self, config: RunConfig) -> TextIO:
+        """Prepare the folder for a run of `config`; returns the lock, to be kept until the run ends.
+
+        Raises ConfigError when another run is writing here, or when an earlier one had another configuration
+        or must not be continued.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = self._lock()
+        try:
+            self._check_earlier_run(config)
+        except ConfigError:
+            lock.close()
+            raise
+        return lock
+
+    def write_config(self, config: RunConfig) -> None:
+        """Save the resolved configuration."""
+        write_text_atomically(self.config, to_yaml(config))
+
+    def _lock(self) -> TextIO:
+        lock = (self.root / LOCK_NAME).open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            lock.close()
+            raise ConfigError(
+                f"another run is writing to {self.root} ({holder})",
+                key="OUTPUT_DIR",
+                remedy="wait for its end, or choose another folder",
+            ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        return lock
+
+    def _check_earlier_run(self, config: RunConfig) -> None:
+        if not self.config.exists():
+            return
+        different = differing_keys(to_dict(load_run_config(self.config)), to_dict(config))
+        if different:
+            listed = "; ".join(different[:6])
+            raise ConfigError(
+                f"{self.root} holds a run of another configuration: {listed}",
+                key="OUTPUT_DIR",
+                remedy="choose another OUTPUT_DIR (TRAIN.CHECKPOINT_FILE_PATH starts a new run from trained "
+                "weights), or set these keys as they were",
+            )
+        if config.train.enable and not config.train.auto_resume and any(self.checkpoints.glob("*.pt")):
+            raise ConfigError(
+                f"{self.root} holds checkpoints of an earlier run, and TRAIN.AUTO_RESUME is false",
+                key="OUTPUT_DIR",
+                remedy="set TRAIN.AUTO_RESUME true to go on with it, or choose another OUTPUT_DIR",
+            )
+
+
+def differing_keys(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The keys, other than FREE_KEYS, whose values differ, each as "KEY was A, now B"."""
+    before, now = flatten(stored), flatten(wanted)
+    return [
+        f"{key} was {before.get(key)}, now {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not key.startswith(FREE_KEYS)
+    ]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as one level of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

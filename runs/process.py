@@ -1,0 +1,109 @@
+"""One process of a run: its device, its place among the others, its numerics; and how it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+
+from datasets.annotations import AnnotationError
+from datasets.loader import UnreadableRateError, WorkerFailureError
+from datasets.video_dataset import UnreadableVideoError
+from runs.cli import EXIT_BAD_INPUT, print_block
+from runs.config import RunConfig
+from runs.train import NonFiniteLossError
+from utils import distributed
+from utils.checkpoint import CheckpointError
+from utils.config import ConfigError
+from utils.logging import get_logger
+from utils.precision import allow_tf32
+from utils.reproducibility import deterministic_kernels, seed_everything
+from utils.stopping import EXIT_INTERRUPTED, RunStopped
+
+EXIT_FAILED = 1
+EXIT_PEER_LOST = 76
+
+BAD_INPUT = (ConfigError, AnnotationError)
+EXPECTED_FAILURES = (
+    CheckpointError,
+    NonFiniteLossError,
+    UnreadableVideoError,
+    UnreadableRateError,
+    WorkerFailureError,
+    FloatingPointError,
+)
+
+
+def start_process(config: RunConfig) -> torch.device:
+    """Take this process's device, join the others, set the numerics and seeds; returns the device.
+
+    Raises ConfigError when the devices that the configuration asks for are not there.
+    """
+    device = choose_device(config.num_gpus, torch.cuda.device_count())
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = "" if config.dist_backend == "auto" else config.dist_backend
+    distributed.initialise(device.type, config.dist_timeout, backend)
+    allow_tf32(config.train.tf32)
+    deterministic_kernels(config.train.deterministic)
+    seed_everything(config.random_seed)  # alike everywhere: new weights must be the same in all processes
+    return device
+
+
+def choose_device(num_gpus: int | None, visible: int) -> torch.device:
+    """The GPU of this process (its number on the machine under a launcher), or the CPU."""
+    if num_gpus == 0 or (num_gpus is None and visible == 0):
+        return torch.device("cpu")
+    index = int(os.environ.get("LOCAL_RANK", "0"))
+    if index >= visible:
+        raise ConfigError(
+            f"process {index} of this machine has no GPU: {visible} are visible",
+            key="NUM_GPUS",
+            remedy="start as many processes as there are GPUs, or set NUM_GPUS 0 for the CPU",
+        )
+    return torch.device("cuda", index)
+
+
+def exit_code_of(job: Callable[[], None]) -> int:
+    """Run `job`; tell people what ended it, where that was foreseen, and return its exit code."""
+    try:
+        with distributed.peer_loss_named():
+            job()
+    except RunStopped as stop:
+        get_logger().info("%s", stop)
+        return stop.exit_code
+    except KeyboardInterrupt:
+        _tell("stopped at once; the newest checkpoint in OUTPUT_DIR is where the same command goes on")
+        return EXIT_INTERRUPTED
+    except BAD_INPUT as error:
+        _tell(str(error))
+        return EXIT_BAD_INPUT
+    except EXPECTED_FAILURES as error:
+        _tell(str(error))
+        return EXIT_FAILED
+    except distributed.MainProcessError:
+        return EXIT_FAILED  # process 0 tells
+    except distributed.PeerLostError as error:
+        _tell(
+            f"{error}. The run ends here, because a step needs all processes. Look at that machine; the same "
+            "command on all machines goes on from the newest checkpoint in OUTPUT_DIR"
+        )
+        return EXIT_PEER_LOST
+    except torch.cuda.OutOfMemoryError as error:
+        _tell(
+            f"{str(error).splitlines()[0]} Remedies: a smaller TRAIN.MICRO_BATCH_SIZE (gradients are "
+            "accumulated, results stay the same), TRAIN.ACTIVATION_CHECKPOINTING True, or a smaller "
+            "TEST.BATCH_SIZE"
+        )
+        return EXIT_FAILED
+    return 0
+
+
+def _tell(message: str) -> None:
+    """To the log and, before there is one, to stderr."""
+    if get_logger().handlers:
+        get_logger().error("error: %s", message)
+        return
+    place = f" in process {distributed.rank()}" if distributed.world_size() > 1 else ""
+    print_block(f"error{place}", message)

@@ -1,0 +1,34 @@
+"""Trains and tests a video model as one YAML file says.
+
+    python runs/run.py --cfg configs/projects/dist/ssv2/vit-b16-8+16f.yaml DATA.DATA_ROOT_DIR … DATA.ANNO_DIR
+    …
+
+The same command goes on with a run that stopped. Exit codes: 0 complete, 2 wrong input, 75 stopped by SIGTERM
+or SIGUSR1 with its state saved, 130 the same after Ctrl-C, 76 another process of the run was lost, 1 anything
+else.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from runs.cli import parse_command, readable_errors
+from runs.preflight import check_paths
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns its exit code."""
+    with readable_errors():
+        invocation = parse_command(arguments, description=__doc__ or "")
+        check_paths(invocation.config)
+        from runs.launch import launch  # torch is imported only now: mistakes are told before
+
+        return launch(invocation, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

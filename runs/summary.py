@@ -1,0 +1,80 @@
+"""What `summary.json` says: enough to know what a number stands on, and to get it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from datasets.records import AnnotatedSplit
+from runs.build import Workplace
+from runs.cli import Invocation
+from runs.train import Trainer
+from utils import distributed
+from utils.checkpoint import fingerprint
+from utils.config import to_dict
+from utils.memory import peak_memory_bytes
+from utils.versions import versions
+
+OVERHEAD = ("logging", "checkpoint")
+
+
+def run_facts(invocation: Invocation, place: Workplace) -> dict[str, Any]:
+    """The command, the configuration, the machine, the versions, and where the time went."""
+    watch = place.stopwatch
+    return {
+        "command": invocation.command,
+        "config_file": invocation.options.cfg,
+        "processes": distributed.world_size(),
+        "device": device_name(place),
+        "precision": place.precision.name,
+        "seconds": round(watch.total(), 2),
+        "seconds_by_part": {name: round(seconds, 3) for name, seconds in watch.seconds.items()},
+        "overhead_share": round(watch.share(*OVERHEAD), 5),
+        "peak_memory_gb": round(peak_memory_bytes(place.device) / 1e9, 3),
+        "versions": versions(),
+        "config": to_dict(invocation.config),
+    }
+
+
+def training_facts(trainer: Trainer, split: AnnotatedSplit) -> dict[str, Any]:
+    """What was learnt from, how far, and what went wrong on the way."""
+    progress = trainer.progress
+    return {
+        "dataset": split.dataset,
+        "list": split.source,
+        "videos_listed": len(split),
+        "clips_read": progress.clips,
+        "clips_replaced": progress.replaced_clips,
+        "steps": progress.step,
+        "epochs": trainer.timetable.epoch_at(progress.step),
+        "seconds": round(progress.seconds, 2),
+        "steps_skipped_not_finite": progress.nonfinite_steps,
+        "steps_skipped_by_loss_scaling": progress.overflow_steps,
+        "best_validation_top1": progress.best_score,
+        "best_validation_step": progress.best_step,
+        "data_wait_share": round(trainer.stopwatch.share("data"), 4),
+    }
+
+
+def weights_facts(model: nn.Module) -> dict[str, Any]:
+    """Numbers and SHA-256 of the weights, trained and frozen."""
+    parameters: Mapping[str, nn.Parameter] = dict(model.named_parameters())
+    trained = {name: weight for name, weight in parameters.items() if weight.requires_grad}
+    frozen = {name: weight for name, weight in parameters.items() if not weight.requires_grad}
+    return {
+        "trainable_parameters": sum(weight.numel() for weight in trained.values()),
+        "frozen_parameters": sum(weight.numel() for weight in frozen.values()),
+        "trained_sha256": fingerprint(trained),
+        "frozen_sha256": fingerprint(frozen),
+    }
+
+
+def device_name(place: Workplace) -> str:
+    """The GPU's name, or "cpu"."""
+    if place.device.type == "cpu":
+        return "cpu"
+    from torch.cuda import get_device_name
+
+    return get_device_name(place.device)

@@ -1,0 +1,29 @@
+"""Activation checkpointing: keep the input of a block, and compute what is inside again for the backward
+pass.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+
+def recompute_activations(module: nn.Module) -> int:
+    """Make the trained members of every ModuleList in `module` recompute their activations; returns how many.
+
+    Names of weights stay as they are. Recomputation is non-reentrant, so it works with several processes,
+    with autocast, and under `torch.compile`; random states are restored, so dropout repeats.
+    """
+    blocks: list[nn.Module] = []
+    for container in module.modules():
+        if isinstance(container, nn.ModuleList):
+            blocks += [
+                block for block in container if any(weight.requires_grad for weight in block.parameters())
+            ]
+    inner = {id(part) for block in blocks for part in block.modules() if part is not block}
+    outermost = [block for block in blocks if id(block) not in inner]
+    for block in outermost:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+    return len(outermost)
