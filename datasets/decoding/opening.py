@@ -1,8 +1,7 @@
 """``open_video``: from a path to the reader that fits it, and the table of readers.
 
 What lies at the path decides first: a folder is read as frames, a packed video as such. Only for video files
-does ``decoder`` (DATA.DECODER) choose. Annotation lists keep working when the data is stored in another way:
-where there is no file of the given name, the same name with another suffix, or without one, is taken.
+does ``decoder`` (DATA.DECODER) choose.
 """
 
 from __future__ import annotations
@@ -12,13 +11,8 @@ import os
 from collections.abc import Callable
 
 from datasets.decoding.frame_folder import FrameFolderReader
+from datasets.decoding.packed import PACKED_SUFFIX, PackedReader
 from datasets.decoding.reader import VideoReader, VideoReadError
-
-# Tried in this order.
-VIDEO_SUFFIXES = (
-    ".mp4", ".webm", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp",
-)  # fmt: skip
-PACKED_SUFFIX = ".packed"
 
 Opener = Callable[[str, int, bool], VideoReader]
 
@@ -91,19 +85,6 @@ def choose_decoder(name: str = "auto") -> str:
     return name
 
 
-def resolve_path(path: str) -> str:
-    """``path`` if it exists; otherwise the same video as a packed file, a folder or of another suffix."""
-    if os.path.exists(path):
-        return path
-    stem, suffix = os.path.splitext(path)
-    if suffix.lower() not in VIDEO_SUFFIXES:
-        stem = path
-    for candidate in (stem + PACKED_SUFFIX, stem, *(stem + other for other in VIDEO_SUFFIXES)):
-        if os.path.exists(candidate):
-            return candidate
-    raise VideoReadError(path, "open_video", "there is no such file")
-
-
 def open_video(
     path: str | os.PathLike[str], decoder: str = "auto", *, num_threads: int = 1, salvage: bool = False
 ) -> VideoReader:
@@ -114,9 +95,13 @@ def open_video(
     of refusing it. Raises VideoReadError, whatever is wrong with the file, and nothing else for it.
     """
     name = choose_decoder(decoder)
-    found = resolve_path(os.fspath(path))
-    if os.path.isdir(found):
-        return FrameFolderReader(found)
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        raise VideoReadError(path, name, "there is no such file")
+    if os.path.isdir(path):
+        return FrameFolderReader(path)
+    if path.endswith(PACKED_SUFFIX):
+        return PackedReader(path)
     if name == "frames":
-        raise VideoReadError(found, name, "it is a file, not a folder of frames; set DATA.DECODER auto")
-    return DECODERS[name](found, num_threads, salvage)
+        raise VideoReadError(path, name, "it is a file, not a folder of frames; set DATA.DECODER auto")
+    return DECODERS[name](path, num_threads, salvage)

@@ -91,6 +91,23 @@ class PyAVReader(VideoReader):
         decode = self._decode_by_counting if self._linear else self._decode_by_time
         return self._guard(decode, video, indices)
 
+    def frames_in_order(self) -> Iterator[Frames]:
+        video, count = self._opened(), 0
+        if self._scan is not None and self._scan.frames is not None:
+            yield from (self.get_frames([index])[0] for index in range(self.frame_count))
+            return
+        video.rewind()
+        frames = video.frames(video.packets(), ordered=self.timeline.is_ordered)
+        while (frame := self._guard(next, frames, None)) is not None:
+            if frame.is_corrupt:
+                raise self._error(f"the file is damaged: frame {count} is corrupt")
+            count += 1
+            output = _Output(1, video.declared_size)
+            output.put(0, frame)
+            yield output.finish()[0]
+        if count != self.frame_count:
+            raise self._error(f"the file is damaged: {count} of {self.frame_count} frames decode")
+
     def _decode_by_counting(self, video: VideoStream, indices: NDArray[np.int64]) -> Frames:
         output = _Output(len(indices), video.declared_size)
         video.rewind()

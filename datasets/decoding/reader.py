@@ -11,7 +11,7 @@ the way the file's display matrix says.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -89,6 +89,11 @@ class VideoReader(ABC):
     def timestamps(self) -> NDArray[np.float64]:
         """Seconds at which each frame appears, counted from the first frame (n,)."""
         return np.arange(self.frame_count) / self.fps
+
+    def frames_in_order(self) -> Iterator[Frames]:
+        """All frames (H,W,3), one after the other: the way to go through a whole video."""
+        for index in range(self.frame_count):
+            yield self.get_frames([index])[0]
 
     def frame_range(self, start: float | None, end: float | None) -> tuple[int, int]:
         """Indices ``[first, stop)`` of the frames on screen between ``start`` and ``end`` seconds.

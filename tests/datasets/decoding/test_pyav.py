@@ -232,3 +232,13 @@ def test_open_files_do_not_pile_up(tmp_path: Path) -> None:
         with pytest.raises(VideoReadError):
             open_video(tmp_path / "bad.mp4", "pyav")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("name", ["closed.mp4", "h264.avi"])
+def test_going_through_a_video_gives_every_frame_once(name: str, tmp_path: Path) -> None:
+    codec, options = CODECS[name]
+    write_numbered_video(tmp_path / name, COUNT, codec, options=options)
+    for _ in range(2):  # the second time, the scan's frames are not held
+        with open_video(tmp_path / name, "pyav") as reader:
+            reader.get_frames([40])
+            assert numbers_in(np.stack(list(reader.frames_in_order()))) == list(range(COUNT))
