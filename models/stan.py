@@ -42,6 +42,7 @@ class AttentionOverTime(nn.Module):
         self.attn = SelfAttention(width, heads)
         self.drop_path = DropPath(drop_path)
         self.fc = nn.Linear(width, width)
+        self.initialize()
 
     def forward(self, x: Tensor) -> Tensor:
         """Patches x (B,T,N,D) → the same shape."""
@@ -71,22 +72,21 @@ class ConvolutionOverTime(nn.Module):
         self.reduce = nn.Linear(width, hidden)
         self.conv = TemporalConv(hidden, hidden, 3)
         self.expand = nn.Linear(hidden, width)
+        nn.init.zeros_(self.expand.weight)  # as attention's last Linear
+        nn.init.zeros_(self.expand.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Patches x (B,T,N,D) → the same shape."""
         return x + self.expand(F.gelu(self.conv(self.reduce(x))))
 
-    @torch.no_grad()
-    def initialize(self) -> None:
-        """The expansion starts at zero, as attention's last Linear does."""
-        self.expand.weight.zero_()
-        self.expand.bias.zero_()
+
+OverTime = AttentionOverTime | ConvolutionOverTime
 
 
 class StanLayer(nn.Module):
     """Across frames, then within frames."""
 
-    def __init__(self, over_time: nn.Module, within_frame: ResidualAttentionBlock, drop_path: float) -> None:
+    def __init__(self, over_time: OverTime, within_frame: ResidualAttentionBlock, drop_path: float) -> None:
         super().__init__()
         self.over_time = over_time
         self.within_frame = within_frame
@@ -114,24 +114,16 @@ class StanBranch(nn.Module):
         rates = [config.drop_path * n / max(1, config.depth - 1) for n in range(config.depth)]
         blocks = clip.visual.transformer.resblocks[-config.depth :]
         self.temporal_embedding = nn.Parameter(torch.empty(config.max_frames, width))
-        self.layers = nn.ModuleList(
-            StanLayer(
+        self.layers = nn.ModuleList()
+        for block, rate in zip(blocks, rates, strict=True):
+            assert isinstance(block, ResidualAttentionBlock)
+            over_time: OverTime = (
                 AttentionOverTime(width, heads, rate)
                 if config.time_module == "selfattn"
-                else ConvolutionOverTime(width),
-                copy.deepcopy(block),
-                rate,
+                else ConvolutionOverTime(width)
             )
-            for block, rate in zip(blocks, rates, strict=True)
-        )
-        self.initialize()
-
-    @torch.no_grad()
-    def initialize(self) -> None:
-        """Positions in time N(0,1), mixing over time without effect; the other blocks are copies already."""
+            self.layers.append(StanLayer(over_time, copy.deepcopy(block), rate))
         nn.init.normal_(self.temporal_embedding)
-        for layer in self.layers:
-            layer.over_time.initialize()
 
     def forward(self, stream: Iterator[Tensor], positions: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (B,T,1+N,D) of each tapped block, and CLIP's class embedding and positions (1+N,D), added.

@@ -32,13 +32,23 @@ class SelfAttention(_PackedAttention):
 
     def forward(self, x: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
         """x (n, L, width) → (n, L, width). mask: additive or boolean, as torch's attention takes it."""
+        query, key, value = self.project(x)
+        return self.mix(query, key, value, causal=causal, mask=mask)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (n, L, width) → query, key and value, each (n, heads, L, head width)."""
         n, length, width = x.shape
         packed = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-        query, key, value = (
-            packed.view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        )
+        split = packed.view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = split.unbind(0)
+        return query, key, value
+
+    def mix(
+        self, query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, mask: Tensor | None = None
+    ) -> Tensor:
+        """What `project` gave → (n, L, width)."""
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
-        return self.out_proj(mixed.transpose(1, 2).reshape(n, length, width))
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
 class SingleQueryAttention(_PackedAttention):
@@ -80,9 +90,9 @@ class ResidualAttentionBlock(nn.Module):
         self.ln_2 = LayerNorm(width)
         self.mlp = Mlp(width, int(width * mlp_ratio), activation)
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
-        """x (n, L, width) → (n, L, width)."""
-        x = x + self.attn(self.ln_1(x), causal=causal)
+    def forward(self, x: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
+        """x (n, L, width) → (n, L, width). mask: additive or boolean, as torch's attention takes it."""
+        x = x + self.attn(self.ln_1(x), causal=causal, mask=mask)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -104,8 +114,8 @@ class Transformer(nn.Module):
             for _ in range(layers)
         )
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
-        """x (n, L, width) → (n, L, width)."""
+    def forward(self, x: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
+        """x (n, L, width) → (n, L, width). mask: additive or boolean, as torch's attention takes it."""
         for block in self.resblocks:
-            x = block(x, causal=causal)
+            x = block(x, causal=causal, mask=mask)
         return x

@@ -17,7 +17,7 @@ from models.clip import Clip, describe_architecture
 from models.config import StanConfig
 from models.interface import Role, apply_roles
 from models.key_table import ConversionError
-from models.stan import Stan
+from models.stan import AttentionOverTime, Stan, StanLayer
 from models.stan_conversion import from_stan_release, is_stan_release
 from models.weight_files import read_weight_file
 from utils.activation_checkpointing import recompute_activations
@@ -27,6 +27,12 @@ TINY = ClipArchitecture(
     embed_dim=32, vision_width=64, vision_layers=3, patch_size=16, image_size=48,
     text_width=64, text_layers=1, context_length=8, vocab_size=64,
 )  # fmt: skip
+
+
+def layers_of(model: Stan) -> list[StanLayer]:
+    layers = [layer for layer in model.branch.layers if isinstance(layer, StanLayer)]
+    assert len(layers) == len(model.selected)
+    return layers
 
 
 def relative(ours: Tensor, theirs: np.ndarray) -> float:
@@ -67,7 +73,10 @@ def test_output_and_gradients_equal_the_releases(shared: Path, name: str, checkp
     features = model(torch.from_numpy(expected["video"]))
     assert relative(features.video, expected["video_embedding"]) < 1e-5
     features.video.square().sum().backward()
-    query = model.branch.layers[0].over_time.attn.in_proj_weight.grad
+    over_time = layers_of(model)[0].over_time
+    assert isinstance(over_time, AttentionOverTime)
+    query = over_time.attn.in_proj_weight.grad
+    assert query is not None
     gradients = {
         "grad_time_embed": model.branch.temporal_embedding.grad,
         "grad_t0_q": query.chunk(3)[0],
@@ -111,7 +120,7 @@ def test_added_parameters(depth: int, time_module: TimeModule, millions: float) 
 
 @pytest.mark.parametrize(("time_module", "millions"), [("selfattn", 2.95), ("conv", 0.18)])
 def test_parameters_of_a_layer_over_time(time_module: TimeModule, millions: float) -> None:
-    layer = on_meta("ViT-B-16", StanConfig(time_module=time_module)).branch.layers[0]
+    layer = layers_of(on_meta("ViT-B-16", StanConfig(time_module=time_module)))[0]
     count = sum(parameter.numel() for parameter in layer.over_time.parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.006)
 
@@ -158,7 +167,7 @@ def tiny(**settings: object) -> Stan:
 
 @pytest.mark.parametrize("time_module", ["selfattn", "conv"])
 def test_the_new_part_over_time_starts_without_effect(time_module: TimeModule) -> None:
-    layer = tiny(time_module=time_module).branch.layers[0]
+    layer = layers_of(tiny(time_module=time_module))[0]
     x = torch.rand(2, 4, 9, 64)
     assert torch.equal(layer.over_time(x), x)
 
@@ -166,7 +175,7 @@ def test_the_new_part_over_time_starts_without_effect(time_module: TimeModule) -
 @pytest.mark.parametrize("time_module", ["selfattn", "conv"])
 def test_order_of_frames_matters(time_module: TimeModule) -> None:
     model = tiny(time_module=time_module).eval()
-    for layer in model.branch.layers:
+    for layer in layers_of(model):
         for parameter in layer.over_time.parameters():
             nn.init.normal_(parameter, std=0.3)
     video = torch.rand(1, 3, 4, 48, 48)
@@ -196,13 +205,13 @@ def test_what_is_tuned_is_a_choice() -> None:
 
 def test_drop_path_rises_with_the_layers_and_rests_in_evaluation() -> None:
     model = tiny(drop_path=0.4)
-    assert [layer.drop_path.rate for layer in model.branch.layers] == [0.0, 0.4]
+    assert [layer.drop_path.rate for layer in layers_of(model)] == [0.0, 0.4]
     torch.manual_seed(1)
-    dropped = model.branch.layers[1].drop_path(torch.ones(10_000, 1, 1))
+    dropped = layers_of(model)[1].drop_path(torch.ones(10_000, 1, 1))
     assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.6])
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.03)
     model.eval()
-    assert torch.equal(model.branch.layers[1].drop_path(torch.ones(3, 1)), torch.ones(3, 1))
+    assert torch.equal(layers_of(model)[1].drop_path(torch.ones(3, 1)), torch.ones(3, 1))
 
 
 def test_a_branch_deeper_than_the_encoder_is_an_error() -> None:
