@@ -41,6 +41,9 @@ class EvaluationTransform:
         height, width = short_side_size(frames.shape[1], frames.shape[2], self.short_side)
         resized = resize(frames, height, width, interpolation=self.interpolation, antialias=self.antialias)
         boxes = evaluation_boxes(height, width, self.size, self.num_crops)
-        crops = torch.stack([crop(resized, box) for box in boxes])  # (C,n,size,size,3)
-        views = crops[:, torch.from_numpy(clips)].transpose(0, 1).flatten(0, 1)  # (K·C,T,size,size,3)
+        num_views, num_frames = len(clips) * len(boxes), clips.shape[1]
+        views = torch.empty((num_views, num_frames, self.size, self.size, 3), dtype=torch.uint8)
+        chosen = [(torch.from_numpy(clip), box) for clip in clips for box in boxes]
+        for view, (positions, box) in zip(views, chosen, strict=True):
+            torch.index_select(crop(resized, box), 0, positions, out=view)
         return TransformedClips(clips=views, mirrored=(False,) * len(views), colours=None)

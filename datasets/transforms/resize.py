@@ -15,6 +15,8 @@ from torch import Tensor
 
 Interpolation = Literal["bilinear", "bicubic"]
 
+_FRAMES_AT_ONCE = 4  # their floats stay in the processor's cache; 48 frames at once take three times as long
+
 
 def resize(
     frames: Tensor,
@@ -32,13 +34,16 @@ def resize(
     published recipes do."""
     if frames.shape[1:3] == (height, width):
         return frames.contiguous()
-    channels_last = frames.permute(0, 3, 1, 2).to(
-        torch.float32
-    )  # keeps the order in memory, which is the fast one
-    resized = F.interpolate(channels_last, size=(height, width), mode=interpolation, antialias=antialias)
-    if interpolation == "bicubic":
-        resized = resized.clamp_(0, 255)  # it overshoots at edges
-    return resized.round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    resized = torch.empty((len(frames), height, width, 3), dtype=torch.uint8)
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        some = slice(start, start + _FRAMES_AT_ONCE)
+        # to() keeps channels last in memory, for which torch's kernel is the fastest
+        floats = frames[some].permute(0, 3, 1, 2).to(torch.float32)
+        floats = F.interpolate(floats, size=(height, width), mode=interpolation, antialias=antialias)
+        if interpolation == "bicubic":
+            floats.clamp_(0, 255)  # it overshoots at edges
+        resized[some] = floats.round_().permute(0, 2, 3, 1)
+    return resized
 
 
 def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:

@@ -94,4 +94,4 @@ def _select(frames: Tensor, positions: Indices) -> Tensor:
     """The frames (T,H,W,3) of one clip; without a copy where they are all the frames there are, in order."""
     if np.array_equal(positions, np.arange(len(frames))):
         return frames
-    return frames[torch.from_numpy(positions)]
+    return frames.index_select(0, torch.from_numpy(positions))

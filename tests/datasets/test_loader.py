@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from datasets.batch import VideoBatch
+from datasets.decoding import open_video
 from datasets.loader import (
     UnreadableRateError,
     VideoLoader,
@@ -31,7 +32,7 @@ from datasets.sampling import ClipSampling
 from datasets.transforms.evaluation import EvaluationTransform
 from datasets.transforms.train import TrainTransform
 from datasets.video_dataset import OnUnreadable, UnreadableVideoError, VideoDataset
-from tests.datasets.synthetic import FakeReader
+from tests.datasets.synthetic import FakeReader, write_counting_video
 
 
 @pytest.fixture(autouse=True)
@@ -219,3 +220,19 @@ def test_workers_do_not_outlive_a_main_process_that_is_killed(checkout: Path, tm
     while any(psutil.pid_exists(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(psutil.pid_exists(pid) for pid in workers)
+
+
+@pytest.mark.slow
+def test_a_worker_does_not_grow_over_two_thousand_clips(tmp_path: Path) -> None:
+    write_counting_video(tmp_path / "clip.mp4", 24, height=128, width=160)
+    videos = [VideoRecord(str(tmp_path / "clip.mp4"), (0,))] * 100
+    dataset = VideoDataset(
+        videos, open_video, ClipSampling(num_frames=8), TrainTransform(size=112), training=True
+    )
+    sizes = []
+    with loader(dataset, num_workers=1, timeout=0.0) as reading:
+        for batch in reading.batches(TrainingBatches(100, 4, seed=0, num_passes=22)):
+            assert not batch.failures
+            (worker,) = multiprocessing.active_children()
+            sizes.append(psutil.Process(worker.pid).memory_full_info().uss / 2**20)
+    assert max(sizes[-10:]) - min(sizes[40:50]) < 50  # MB, from clip 200 to clip 2200
