@@ -45,14 +45,14 @@ def _ring(dx: FloatArray, dy: FloatArray, radius: FloatArray) -> FloatArray:
     return np.abs(np.hypot(dx, dy) - 0.74 * radius) - 0.26 * radius
 
 
-def _square(dx: FloatArray, dy: FloatArray, radius: FloatArray) -> FloatArray:
-    return np.maximum(np.abs(dx), np.abs(dy)) - 0.85 * radius
+def _bar(dx: FloatArray, dy: FloatArray, radius: FloatArray) -> FloatArray:
+    return np.maximum(np.abs(dx) - 1.15 * radius, np.abs(dy) - 0.4 * radius)
 
 
 def _cross(dx: FloatArray, dy: FloatArray, radius: FloatArray) -> FloatArray:
     horizontal, vertical = np.abs(dx), np.abs(dy)
     long_side, short_side = np.maximum(horizontal, vertical), np.minimum(horizontal, vertical)
-    return np.maximum(long_side - radius, short_side - 0.34 * radius)
+    return np.maximum(long_side - 1.1 * radius, short_side - 0.28 * radius)
 
 
 def _triangle(dx: FloatArray, dy: FloatArray, radius: FloatArray) -> FloatArray:
@@ -63,7 +63,7 @@ def _triangle(dx: FloatArray, dy: FloatArray, radius: FloatArray) -> FloatArray:
 SHAPES: dict[str, SignedDistance] = {
     "circle": _circle,
     "ring": _ring,
-    "square": _square,
+    "bar": _bar,
     "cross": _cross,
     "triangle": _triangle,
 }
@@ -78,8 +78,8 @@ def draw_colour(generator: np.random.Generator, colour: str) -> tuple[float, flo
 
 
 def draw_background(generator: np.random.Generator) -> Background:
-    """A random texture whose brightness stays between about 0.1 and 0.6."""
-    red, green, blue = generator.uniform(0.22, 0.48) + generator.uniform(-0.03, 0.03, 3)
+    """A random dark texture: brightness below about 0.4, so that every object is lighter than its ground."""
+    red, green, blue = generator.uniform(0.08, 0.25) + generator.uniform(-0.03, 0.03, 3)
     waves = tuple(
         (
             int(generator.integers(-5, 6)),

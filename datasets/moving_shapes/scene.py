@@ -23,10 +23,10 @@ from datasets.moving_shapes.appearance import COLOURS, SHAPES, Background, draw_
 
 FloatArray = NDArray[np.float64]
 
-RADIUS_RANGE = (0.13, 0.20)  # of objects that keep their size
-GROWTH_RANGE = (0.09, 0.30)  # smallest and largest radius of objects that grow or shrink
-CENTRE_RANGE = (0.32, 0.68)  # of the path: objects stay whole unless they travel past an edge
-ORBIT_RANGE = (0.16, 0.24)  # radius of the circle on which objects turn
+RADIUS_RANGE = (0.15, 0.22)  # of objects that keep their size
+GROWTH_RANGE = (0.11, 0.30)  # smallest and largest radius of objects that grow or shrink
+CENTRE_RANGE = (0.36, 0.64)  # of the path: objects stay whole unless they travel past an edge
+ORBIT_RANGE = (0.16, 0.22)  # radius of the circle on which objects turn
 SPEED_RANGE = (0.02, 0.05)  # periods per frame: at most 0.3 over six frames, so direction stays visible
 
 

@@ -23,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from datasets.moving_shapes.appearance import COLOURS, SHAPES
 from datasets.moving_shapes.captions import appearance_caption, motion_caption
@@ -31,7 +32,6 @@ from datasets.moving_shapes.encoding import write_clip
 from datasets.moving_shapes.rendering import render_frames
 from datasets.moving_shapes.scene import MOTION_NAMES
 from datasets.moving_shapes.splits import SPLITS, Clip, Split, draw_split
-from utils.progress import item_progress
 
 DRAWING_VERSION = 1
 """Raised when equal scenes would be rendered or encoded to other files than before."""
@@ -76,21 +76,20 @@ def generate(config: MovingShapesConfig, root: Path, *, num_workers: int = 0) ->
 def _write_clips(config: MovingShapesConfig, root: Path, clips: Sequence[Clip], num_workers: int) -> None:
     starts = range(0, len(clips), CLIPS_PER_TASK)
     tasks = [(config, root, clips[start : start + CLIPS_PER_TASK]) for start in starts]
-    for _ in item_progress(_run_tasks(tasks, num_workers), total=len(clips), label="moving shapes"):
-        pass
+    with tqdm(total=len(clips), desc="moving shapes", unit="clip", disable=None, dynamic_ncols=True) as bar:
+        for paths in _run_tasks(tasks, num_workers):
+            bar.update(len(paths))
 
 
-def _run_tasks(tasks: Sequence[Task], num_workers: int) -> Iterator[str]:
-    """Paths of the clips as they get written."""
+def _run_tasks(tasks: Sequence[Task], num_workers: int) -> Iterator[list[str]]:
+    """Paths of the clips of each task, as they get written."""
     if num_workers <= 1 or len(tasks) <= 1:
-        for task in tasks:
-            yield from _write_task(task)
+        yield from map(_write_task, tasks)
         return
     # Fresh processes: a fork of a process whose libraries hold threads can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(num_workers, len(tasks)), mp_context=context) as pool:
-        for paths in pool.map(_write_task, tasks):
-            yield from paths
+        yield from pool.map(_write_task, tasks)
 
 
 def _write_task(task: Task) -> list[str]:
