@@ -1,6 +1,6 @@
 """CLIP4Clip: a tuned CLIP on frames, and one embedding of them (Luo et al., Neurocomputing 2022).
 
-    video (B,3,T,H,W) ──all frames──► ViT ──► frames c (B,T,E) ──[transformer over the frames, + c]──►
+    video (B,3,T,H,W) ──frames──► ViT ──► frames c (B,T,E) ──[transformer over the frames, + c]──►
         each normalised ──mean──► video (B,E)
 
 Frame embeddings are normalised before the mean; the cosine normalises the mean again.
@@ -73,10 +73,18 @@ class Clip4Clip(VideoModel):
     """CLIP with mean pooling of normalised frames, or with a transformer over them before."""
 
     def __init__(
-        self, clip: Clip, config: Clip4ClipConfig, *, tune_visual: bool = True, tune_text: bool = True
+        self,
+        clip: Clip,
+        config: Clip4ClipConfig,
+        *,
+        alpha: int = 1,
+        tune_visual: bool = True,
+        tune_text: bool = True,
     ) -> None:
-        """Raises ValueError when the transformer cannot start as the text tower's."""
-        super().__init__(clip)
+        """alpha: CLIP sees every α-th frame. Raises ValueError when the transformer cannot start as the text
+        tower's.
+        """
+        super().__init__(clip, alpha=alpha)
         self.over_frames: FrameTransformer | None = None
         if config.pooling == "transformer":
             architecture = clip.architecture
@@ -88,7 +96,7 @@ class Clip4Clip(VideoModel):
 
     def forward(self, video: Tensor) -> VideoFeatures:
         """video (B,3,T,H,W), float, normalised → embeddings."""
-        return self.pool(self.clip.encode_frames(video.transpose(1, 2)))
+        return self.pool(self.clip.encode_frames(self.shown_frames(video)))
 
     def pool(self, frames: Tensor, mask: Tensor | None = None) -> VideoFeatures:
         """CLIP's frame embeddings (B,T,E), mask (B,T) with 0 for padding → embeddings."""

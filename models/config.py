@@ -10,10 +10,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from models.peer_config import AimConfig, EvlConfig, StAdapterConfig, XclipConfig
 from utils.config import require
 
-MODEL_NAMES = ("clip", "clip4clip", "dist", "stan")
+MODEL_NAMES = ("aim", "clip", "clip4clip", "dist", "evl", "st_adapter", "stan", "xclip")
 """Built-in values of MODEL.NAME; a module named by CUSTOM.MODULE can add its own."""
+MODELS_THAT_CAN_TUNE_VISUAL = ("clip", "clip4clip", "stan", "xclip")
+MODELS_THAT_CAN_TUNE_TEXT = ("clip", "clip4clip", "stan")
+"""Models for which VIDEO.BACKBONE.FREEZE_VISUAL and FREEZE_TEXT may be false."""
 
 _VIT_NAME = re.compile(r"ViT-(?P<size>[A-Za-z]+)-(?P<patch>\d+)(?:$|-)")
 _VIT_DEPTHS = {"Ti": 12, "S": 12, "B": 12, "M": 12, "L": 24, "H": 32, "g": 40, "G": 48, "bigG": 48}
@@ -37,8 +41,8 @@ class ModelConfig:
     """MODEL: which video model is built."""
 
     name: str = "dist"
-    """dist: DiST; stan: STAN; clip4clip: CLIP4Clip; clip: CLIP, its frame embeddings averaged; or what
-    CUSTOM.MODULE defines."""
+    """dist: DiST; stan: STAN; clip4clip: CLIP4Clip; clip: CLIP, its frame embeddings averaged;
+    st_adapter, aim, evl, xclip: these methods; or what CUSTOM.MODULE defines."""
     ema: EmaConfig = field(default_factory=EmaConfig)
 
 
@@ -159,6 +163,10 @@ class BackboneConfig:
     """Whether the image tower stays as it is."""
     dist: DistConfig = field(default_factory=DistConfig)
     stan: StanConfig = field(default_factory=StanConfig)
+    st_adapter: StAdapterConfig = field(default_factory=StAdapterConfig)
+    aim: AimConfig = field(default_factory=AimConfig)
+    evl: EvlConfig = field(default_factory=EvlConfig)
+    xclip: XclipConfig = field(default_factory=XclipConfig)
     clip4clip: Clip4ClipConfig = field(default_factory=Clip4ClipConfig)
 
     def __post_init__(self) -> None:
@@ -213,6 +221,8 @@ class HeadConfig:
     names."""
     dropout_rate: float = 0.0
     """linear: dropout before the classifier. The text head has none."""
+    initial_std: float = 0.02
+    """linear: standard deviation of the classifier's weights at the start."""
     zero_shot_fusion_weight: float = 0.5
     """Zero-shot classification: weight of the model's logits; the frozen CLIP's have the rest."""
 

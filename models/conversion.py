@@ -96,7 +96,7 @@ def from_dist_release(state: Mapping[str, Tensor], expected: Mapping[str, Tensor
     encoder = {name: tensor for name, tensor in bare.items() if not name.startswith("dist_net.")}
     converted = convert(branch, DIST_TABLE, layout="DiST's release")
     converted |= {f"clip.{name}": tensor for name, tensor in with_text_prefix(encoder).items()}
-    return {name: _shaped_like(name, tensor, expected.get(name)) for name, tensor in converted.items()}
+    return {name: shaped_like(name, tensor, expected.get(name)) for name, tensor in converted.items()}
 
 
 def to_dist_release(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -114,7 +114,7 @@ def to_dist_release(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int,
     }
 
 
-def _shaped_like(name: str, tensor: Tensor, expected: Tensor | None) -> Tensor:
+def shaped_like(name: str, tensor: Tensor, expected: Tensor | None) -> Tensor:
     """Drops or adds axes of length 1; other differences of shape are reported by whoever loads."""
     if expected is None or tensor.shape == expected.shape:
         return tensor
@@ -132,5 +132,6 @@ __all__ = [
     "bare_release_names",
     "from_dist_release",
     "is_dist_release",
+    "shaped_like",
     "to_dist_release",
 ]

@@ -2,7 +2,8 @@
 
     video (B,3,T,H,W) ──VideoModel──► VideoFeatures ──head per set of classes──► logits (B,K), one per head
 
-A head is the class names' text features (cosine with the video) or a trained linear classifier.
+A head is the class names' text features (cosine with the video), the class names as texts for a tuned text
+tower, or a trained linear classifier.
 """
 
 from __future__ import annotations
@@ -29,14 +30,29 @@ class TextHead(nn.Module):
         return model.similarity(features, self.text_features)
 
 
-class LinearHead(nn.Module):
-    """A trained classifier over K classes on the video embedding."""
+class TunedTextHead(nn.Module):
+    """Similarity with K class names encoded anew for every batch, by a text tower that is being tuned."""
 
-    def __init__(self, embed_dim: int, classes: int, dropout: float = 0.0) -> None:
+    def __init__(self, tokens: Tensor) -> None:
+        """tokens (K,L): ids of one text per class."""
+        super().__init__()
+        self.tokens: Tensor
+        self.register_buffer("tokens", tokens.clone(), persistent=False)
+
+    def forward(self, model: VideoModel, features: VideoFeatures) -> Tensor:
+        """Features of B clips → logits (B,K)."""
+        return model.similarity(features, model.clip.encode_text(self.tokens))
+
+
+class LinearHead(nn.Module):
+    """A trained classifier over K classes on the video features."""
+
+    def __init__(self, width: int, classes: int, dropout: float = 0.0, std: float = 0.02) -> None:
+        """width: of the features; std: of the weights at the start."""
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(embed_dim, classes)
-        nn.init.normal_(self.fc.weight, std=0.02)
+        self.fc = nn.Linear(width, classes)
+        nn.init.normal_(self.fc.weight, std=std)
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, model: VideoModel, features: VideoFeatures) -> Tensor:
@@ -44,7 +60,7 @@ class LinearHead(nn.Module):
         return self.fc(self.dropout(features.video))
 
 
-Head = TextHead | LinearHead
+Head = TextHead | TunedTextHead | LinearHead
 
 
 class Recognizer(nn.Module):

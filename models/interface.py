@@ -9,16 +9,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.clip import Clip
+from models.zero_shot import class_text_features
 
 
 class Role(Enum):
@@ -34,7 +35,9 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class VideoFeatures:
-    """Embeddings of a batch of clips, not normalised: video (B,E), frames (B,S,E)."""
+    """Features of a batch of clips, not normalised: video (B,E), frames (B,S,E); D wide instead of E in
+    models that leave CLIP's joint space.
+    """
 
     video: Tensor
     frames: Tensor
@@ -43,25 +46,43 @@ class VideoFeatures:
 class VideoModel(nn.Module):
     """A network on top of CLIP that turns clips into embeddings in CLIP's joint space.
 
-    Subclasses implement `forward` and `role`, and may override `similarity` and `decays`.
+    Subclasses implement `forward` and `role`, and may override `similarity`, `class_features` and `decays`.
     """
 
-    def __init__(self, clip: Clip) -> None:
+    in_joint_space: ClassVar[bool] = True
+    """Whether the features can be compared with texts; otherwise they are D wide, for a linear head."""
+
+    def __init__(self, clip: Clip, *, alpha: int = 1) -> None:
+        """alpha: CLIP sees every α-th frame of a clip."""
         super().__init__()
         self.clip = clip
+        self.alpha = alpha
 
     @property
     def embed_dim(self) -> int:
         """E, the width of the joint space."""
         return self.clip.architecture.embed_dim
 
+    @property
+    def video_width(self) -> int:
+        """Width of `VideoFeatures.video`: E in the joint space, else D."""
+        return self.embed_dim if self.in_joint_space else self.clip.architecture.vision_width
+
     def forward(self, video: Tensor) -> VideoFeatures:
         """video (B,3,T,H,W), float, normalised → embeddings."""
         raise NotImplementedError
 
+    def shown_frames(self, video: Tensor) -> Tensor:
+        """video (B,3,T,H,W) → the frames (B,S,3,H,W) that CLIP sees."""
+        return video.transpose(1, 2)[:, :: self.alpha]
+
     def frozen_frames(self, video: Tensor) -> Tensor:
         """Embeddings (B,S,E) that CLIP alone gives the frames that this model shows it."""
-        return self.clip.encode_frames(video.transpose(1, 2))
+        return self.clip.encode_frames(self.shown_frames(video))
+
+    def class_features(self, names: Sequence[str], templates: Sequence[str]) -> Tensor:
+        """Text features (K,E) of K class names, in the form that `similarity` takes."""
+        return class_text_features(self.clip, names, templates)
 
     def similarity(self, features: VideoFeatures, text: Tensor) -> Tensor:
         """Logits (B,K): cosine of video and text embeddings (K,E) times CLIP's scale."""

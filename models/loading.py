@@ -19,11 +19,18 @@ from models.heads import Recognizer
 from models.interface import Role
 from models.key_table import ConversionError
 from models.layers.temporal import interpolate_in_time
+from models.peer_conversion import from_peer_release, peer_layout
 from models.weight_files import read_weight_file
 from utils.logging import get_logger
 
 _FRAME_TABLES = re.compile(r".*\.(class_token|positions)")
 _HEADS = "heads."
+# In this order: a method that leaves the joint space has no use for the projection, and ViFi-CLIP's files
+# hold their texts embedded.
+_PARTS_OF_CLIP = tuple(
+    re.compile(rf"model\.clip\.{part}")
+    for part in (r"visual\.proj", r"visual\..*", r"text\.token_embedding\..*", r"text\..*", "logit_scale")
+)
 
 
 def load_trained_weights(network: Recognizer, path: Path) -> None:
@@ -40,6 +47,8 @@ def fill_from(network: Recognizer, tensors: Mapping[str, Tensor], source: str) -
         tensors = {
             f"model.{name}": tensor for name, tensor in from_dist_release(tensors, model_state).items()
         }
+    elif layout := peer_layout(tensors):
+        tensors = from_peer_release(tensors, layout, own)
     given = {name: _fitted(name, tensor, own.get(name)) for name, tensor in tensors.items()}
     optional = _optional(network, given, own)
     needed = {name: tensor for name, tensor in own.items() if name in given or name not in optional}
@@ -48,9 +57,11 @@ def fill_from(network: Recognizer, tensors: Mapping[str, Tensor], source: str) -
     needed = {name: tensor for name, tensor in needed.items() if name in given or not name.startswith(_HEADS)}
     if problems := key_problems(given, needed):
         raise ConversionError(_explain(source, problems, given, needed))
-    network.load_state_dict(
-        {name: tensor.to(own[name].dtype) for name, tensor in given.items()}, strict=False
-    )
+    fitted = {name: tensor.to(own[name].dtype) for name, tensor in given.items()}
+    # A network on the meta device holds no weights to copy into: it takes the file's tensors as they are.
+    on_meta = any(tensor.is_meta for tensor in own.values())
+    network.load_state_dict(fitted, strict=False, assign=on_meta)
+    assert not any(parameter.is_meta for parameter in network.parameters()), f"{source} left weights unfilled"
 
 
 def _fitted(name: str, tensor: Tensor, own: Tensor | None) -> Tensor:
@@ -64,10 +75,15 @@ def _fitted(name: str, tensor: Tensor, own: Tensor | None) -> Tensor:
 
 
 def _optional(network: nn.Module, given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> set[str]:
-    """Names that the file may lack: frozen weights, all of them or none."""
+    """Names that the file may lack: the frozen weights of a part of CLIP, all of them or none."""
     assert isinstance(network, Recognizer)
     frozen = {name for name in own if network.role(name) is Role.FROZEN}
-    return frozen if not any(name in given for name in frozen) else set()
+    optional: set[str] = set()
+    for part in _PARTS_OF_CLIP:
+        members = {name for name in frozen if part.fullmatch(name)}
+        frozen -= members
+        optional |= members if given.keys().isdisjoint(members) else set()
+    return optional
 
 
 def _without_foreign_heads(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

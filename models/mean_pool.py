@@ -17,22 +17,18 @@ class MeanPool(VideoModel):
     def __init__(
         self, clip: Clip, *, alpha: int = 1, tune_visual: bool = False, tune_text: bool = False
     ) -> None:
-        super().__init__(clip)
-        self.alpha = alpha
+        super().__init__(clip, alpha=alpha)
         self.tune_visual, self.tune_text = tune_visual, tune_text
 
     def forward(self, video: Tensor) -> VideoFeatures:
         """video (B,3,T,H,W), float, normalised → embeddings."""
-        frames = self.clip.encode_frames(video.transpose(1, 2)[:, :: self.alpha])
+        frames = self.clip.encode_frames(self.shown_frames(video))
         return VideoFeatures(video=frames.mean(dim=1), frames=frames)
 
-    def frozen_frames(self, video: Tensor) -> Tensor:
-        """Embeddings (B,S,E) of every α-th frame."""
-        return self.clip.encode_frames(video.transpose(1, 2)[:, :: self.alpha])
-
     def role(self, name: str) -> Role:
-        """CLIP's towers, where they are tuned."""
-        tuned = (self.tune_visual and name.startswith("clip.visual.")) or (
-            self.tune_text and name.startswith("clip.text.")
-        )
+        """CLIP's towers, where they are tuned; with the text tower its scale, but not its table of words."""
+        if name.startswith("clip.visual."):
+            tuned = self.tune_visual
+        else:
+            tuned = self.tune_text and name != "clip.text.token_embedding.weight"
         return Role.PRETRAINED if tuned else Role.FROZEN

@@ -1,6 +1,6 @@
 """STAN: a branch beside a tuned CLIP that relates patches across frames (Liu et al., CVPR 2023).
 
-    video (B,3,T,H,W) ──all frames──► ViT ──tokens after each of its last K blocks──► (B,T,1+N,D)
+    video (B,3,T,H,W) ──frames──► ViT ──tokens after each of its last K blocks──► (B,T,1+N,D)
                                        │                                                 │
                                        │        class c (B,D), patches x (B,T,N,D) ─► STAN layer 0 … K-1
                                        │                                                 │
@@ -151,10 +151,16 @@ class Stan(VideoModel):
     """A tuned CLIP with a STAN branch."""
 
     def __init__(
-        self, clip: Clip, config: StanConfig, *, tune_visual: bool = True, tune_text: bool = True
+        self,
+        clip: Clip,
+        config: StanConfig,
+        *,
+        alpha: int = 1,
+        tune_visual: bool = True,
+        tune_text: bool = True,
     ) -> None:
-        """Raises ValueError for more layers than CLIP has blocks."""
-        super().__init__(clip)
+        """alpha: CLIP sees every α-th frame. Raises ValueError for more layers than CLIP has blocks."""
+        super().__init__(clip, alpha=alpha)
         depth = clip.visual.depth
         if config.depth > depth:
             raise ValueError(
@@ -169,7 +175,7 @@ class Stan(VideoModel):
         visual = self.clip.visual
         positions = visual.positions(video.shape[3] // visual.patch_size, video.shape[4] // visual.patch_size)
         positions = torch.cat([positions[:1] + visual.class_embedding, positions[1:]])
-        stream = visual.stream(video.transpose(1, 2), self.selected)
+        stream = visual.stream(self.shown_frames(video), self.selected)
         c, class_tokens = self.branch(stream, positions)
         frames = visual.pool((class_tokens + c[:, None])[:, :, None])
         return VideoFeatures(video=frames.mean(dim=1), frames=frames)

@@ -16,22 +16,33 @@ _TEXTS_AT_A_TIME = 256
 
 
 @torch.no_grad()
-def class_text_features(clip: Clip, names: Sequence[str], templates: Sequence[str] = BARE_NAME) -> Tensor:
+def class_text_features(
+    clip: Clip, names: Sequence[str], templates: Sequence[str] = BARE_NAME, *, normalized: bool = True
+) -> Tensor:
     """Text features (K,E) of K class names, normalised.
 
     templates hold `{}` where the name goes; with several, each text is normalised, then their mean is.
+    normalized=False: the mean of the texts as CLIP gives them, of any length.
     Raises ValueError for no names and for a template without a place for the name.
     """
+    tokens = clip.tokenize(class_texts(names, templates))
+    # The text tower is causal: what follows the last end token changes nothing, and takes most of the time.
+    tokens = tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
+    encoded = torch.cat([clip.encode_text(part) for part in tokens.split(_TEXTS_AT_A_TIME)])
+    encoded = encoded.float().view(len(names), len(templates), -1)
+    if not normalized:
+        return encoded.mean(dim=1)
+    return F.normalize(F.normalize(encoded, dim=-1).mean(dim=1), dim=-1)
+
+
+def class_texts(names: Sequence[str], templates: Sequence[str]) -> list[str]:
+    """The texts of all names, those of one name side by side. Raises ValueError as above."""
     if not names:
         raise ValueError("no class names: text features need at least one")
     for template in templates:
         if "{}" not in template:
             raise ValueError(f"the prompt template {template!r} has no {{}} for the class name")
-    texts = [template.replace("{}", name) for name in names for template in templates]
-    tokens = clip.tokenize(texts)
-    encoded = torch.cat([clip.encode_text(part) for part in tokens.split(_TEXTS_AT_A_TIME)])
-    features = F.normalize(encoded.float(), dim=-1).view(len(names), len(templates), -1).mean(dim=1)
-    return F.normalize(features, dim=-1)
+    return [template.replace("{}", name) for name in names for template in templates]
 
 
 def fuse_logits(model_logits: Tensor, frozen_logits: Tensor, weight: float) -> Tensor:
