@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ from models.tiny_architectures import TINY_ARCHITECTURES
 from utils.logging import get_logger
 
 _VOCABULARY = 49408  # of open_clip's tokenizer
+
+
+@lru_cache(maxsize=1)
+def _tokenizer() -> Any:
+    """open_clip's tokenizer of CLIP's vocabulary; reading it takes a noticeable moment."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()
 
 
 class VisionTower(nn.Module):
@@ -157,18 +166,20 @@ class Clip(nn.Module):
         """Token ids (K,L) → embeddings (K,E), not normalised."""
         return self.text(tokens)
 
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Texts → token ids (K, context length), cut to it, on the towers' device."""
+    def tokenize(self, texts: Sequence[str], length: int | None = None) -> Tensor:
+        """Texts → token ids (K, length), cut to it, on the towers' device; length None: the trained one."""
         vocabulary = self.architecture.vocab_size
         if vocabulary < _VOCABULARY:
             raise ValueError(
                 f"this CLIP's vocabulary of {vocabulary} tokens has no tokenizer (open_clip's has "
                 f"{_VOCABULARY})"
             )
-        from open_clip.tokenizer import SimpleTokenizer
+        trained = self.architecture.context_length
+        return _tokenizer()(list(texts), min(length or trained, trained)).to(self.logit_scale.device)
 
-        tokenizer = SimpleTokenizer(context_length=self.architecture.context_length)
-        return tokenizer(list(texts)).to(self.logit_scale.device)
+    def token_count(self, text: str) -> int:
+        """Tokens of a text, with the two that begin and end it, however many the tower can take."""
+        return len(_tokenizer().encode(text)) + 2
 
     def load_openai_state(self, state: Mapping[str, Tensor], source: str) -> None:
         """Take over weights under OpenAI's names. Raises ConversionError when they do not fit."""
