@@ -109,6 +109,15 @@ class DistArchitecture:
         """T, DATA.NUM_INPUT_FRAMES."""
         return self.sparse_frames * self.alpha
 
+    def config(self) -> dict[str, Any]:
+        """The section VIDEO.BACKBONE.DIST, for all blocks of the encoder."""
+        of_the_clips = ("steps", "sparse_frames", "alpha")
+        return {
+            item.name.upper(): getattr(self, item.name)
+            for item in fields(self)
+            if item.name not in of_the_clips
+        }
+
 
 def clip_architecture(state: Mapping[str, Tensor]) -> ClipArchitecture:
     """Sizes of the CLIP whose weights have OpenAI's names. Raises ConversionError when some are missing."""
@@ -149,7 +158,7 @@ def dist_architecture(state: Mapping[str, Tensor]) -> DistArchitecture:
         integration_temporal_mlp_ratio=_shape(state, f"{block}.temporal_ffn.c_fc1.weight")[0] / integration,
         ada_pooling_layers=_count(state, r"dist_net\.adapooling_nets\.(\d+)\."),
         steps=_count(state, r"dist_net\.input_linears\.(\d+)\."),
-        sparse_frames=_shape(state, f"{exchange}.cls_token")[2],
+        sparse_frames=_shape(state, f"{exchange}.cls_token")[-2],
         alpha=_shape(state, f"{exchange}.linear_fuse.weight")[2],
     )
 

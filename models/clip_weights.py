@@ -30,7 +30,11 @@ class ClipWeights:
 
 def read_clip_weights(path: Path) -> ClipWeights:
     """The CLIP in a file. Raises ConversionError when there is none."""
-    tensors = dict(read_weight_file(path).tensors)
+    return clip_weights_of(read_weight_file(path).tensors)
+
+
+def clip_weights_of(tensors: Mapping[str, Tensor]) -> ClipWeights:
+    """The CLIP among a file's tensors. Raises ConversionError when there is none."""
     # OpenAI's archives, and state dicts saved from them, say their sizes; DiST and Hugging Face's CLIP are
     # OpenAI's too. Other files do not tell, and the architecture's name decides.
     is_openai = any(name in tensors for name in _ARCHIVE_SIZES)

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.errors import ConversionError
+
 _PLACEHOLDERS = {"{i}": r"(?P<i>\d+)", "{j}": r"(?P<j>\d+)", "{p}": r"(?P<p>weight|bias)"}
 _MOST_LISTED = 6
-
-
-class ConversionError(ValueError):
-    """A checkpoint whose keys or shapes are not what its layout promises."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Encoder:
     """Whether its weights are in the file."""
     fingerprint: str
     """SHA-256 over its weights; the weights it is completed with must have the same."""
+    quick_gelu: bool = True
+    """Its activation: OpenAI's approximation of GELU, or GELU itself."""
 
 
 @dataclass(frozen=True)

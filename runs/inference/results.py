@@ -48,7 +48,7 @@ class VideoResult:
     seconds: float | None = None
     """Length of the video."""
     error: str | None = None
-    """Why there is no prediction."""
+    """Why there is no prediction, or what else failed."""
 
 
 def format_results(results: Sequence[VideoResult], style: str) -> str:
@@ -73,10 +73,11 @@ def result_as_dict(result: VideoResult) -> dict[str, Any]:
     """One result as plain types, scores rounded to six digits; absent parts are left out."""
     entry: dict[str, Any] = {"path": result.path}
     if result.error is not None:
-        return {**entry, "error": result.error}
+        entry["error"] = result.error
     if result.seconds is not None:
         entry["seconds"] = round(result.seconds, 3)
-    entry["predictions"] = _plain(result.predictions)
+    if result.predictions:
+        entry["predictions"] = _plain(result.predictions)
     if result.windows:
         entry["windows"] = [
             {
@@ -91,7 +92,7 @@ def result_as_dict(result: VideoResult) -> dict[str, Any]:
 
 def table_lines(result: VideoResult) -> list[str]:
     """Lines for people: the path, then a class a line, then a window a line."""
-    if result.error is not None:
+    if not result.predictions:
         return [f"{result.path}", f"  could not be read: {result.error}"]
     width = max((len(prediction.label) for prediction in result.predictions), default=0)
     lines = [result.path]
@@ -103,7 +104,7 @@ def table_lines(result: VideoResult) -> list[str]:
         lines.append(
             f"  {clock(window.start)}-{clock(window.end)}  {best.label.ljust(width)}  {best.score:6.1%}"
         )
-    return lines
+    return lines if result.error is None else [*lines, f"  {result.error}"]
 
 
 def clock(seconds: float) -> str:

@@ -1,0 +1,50 @@
+"""Options that all commands with `--model` share. Torch-free until a model is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runs.inference.loading import VideoClassifier
+
+
+def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """--model, --cfg, --set, --device, --precision."""
+    parser.add_argument(
+        "--model",
+        required=required,
+        metavar="NAME|PATH",
+        help="a model of the zoo (runs/download.py --list) or a file: release, checkpoint, CLIP",
+    )
+    parser.add_argument(
+        "--cfg",
+        metavar="FILE",
+        help="configuration that takes the place of what the weights say of themselves",
+    )
+    parser.add_argument(
+        "--set",
+        nargs=2,
+        action="append",
+        default=[],
+        dest="pairs",
+        metavar=("KEY", "VALUE"),
+        help="override a key of the configuration, such as DATA.DECODER pyav",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
+    parser.add_argument(
+        "--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"), help="as TRAIN.PRECISION"
+    )
+
+
+def load_model_of(options: argparse.Namespace) -> VideoClassifier:
+    """The model that the options name. Raises as `load_model`."""
+    from runs.inference.loading import load_model  # torch is imported only now: mistakes are told before
+
+    return load_model(
+        options.model,
+        config=options.cfg,
+        overrides=[word for pair in options.pairs for word in pair],
+        device=options.device,
+        precision=options.precision,
+    )

@@ -1,0 +1,154 @@
+"""Says what videos show.
+
+    python runs/predict.py VIDEO|FOLDER|LIST ... --model NAME|PATH [--classes "juggling, riding a bike"]
+
+With --classes (or --classes-file) the model compares words of your own, otherwise the classes it was trained
+for. A file that cannot be read is one line of the result. Exit codes: 0 all videos, 1 some could not be read,
+2 wrong input.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+from models.errors import ConversionError
+from models.weights import locate_weights
+from models.zoo import ZooError
+from runs.cli import readable_errors
+from runs.inference.inputs import InputError, find_videos, read_classes
+from runs.inference.options import add_model_options, load_model_of
+from runs.inference.results import FORMATS, VideoResult, best_only, format_results
+from utils.download import DownloadError
+from utils.progress import byte_progress
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    with readable_errors(InputError, ZooError, DownloadError, ConversionError):
+        options = _parse(arguments)
+        videos = find_videos(options.inputs)
+        classes = read_classes(options.classes, options.classes_file)
+        locate_weights(options.model, progress_for=byte_progress)
+        results = []
+        for result in _predictions(options, videos, classes):
+            results.append(result)
+            if options.format == "table" and not options.output:
+                print(format_results([result], "table"), flush=True)
+    if options.format != "table" or options.output:
+        _write(format_results(results, options.format), options.output)
+    return 1 if any(result.error for result in results) else 0
+
+
+def _predictions(
+    options: argparse.Namespace, videos: list[str], classes: list[str] | None
+) -> Iterator[VideoResult]:
+    """The result of every video, with its best classes, as it is known; drawings are saved on the way."""
+    from runs.api import check_classes  # torch is imported only now: mistakes are told before
+    from runs.inference.clips import ClipSettings
+    from runs.inference.prediction import Question, drawing_names, predict_video, save_drawing
+    from utils.logging import Progress
+
+    model = load_model_of(options)
+    question = Question(
+        classes=classes,
+        templates=options.template,
+        fusion=options.fusion,
+        window=options.window,
+        stride=options.stride,
+    )
+    try:
+        check_classes(model, classes)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    clips = ClipSettings(model.config, options.views, options.crops)
+    names = drawing_names(videos)
+    silent = options.format != "table" or options.output
+    with Progress(len(videos), "videos", visible=bool(silent)) as progress:
+        for path, name in zip(videos, names, strict=True):
+            result = predict_video(model, clips, path, question)
+            if options.save and result.error is None:
+                result = save_drawing(clips, result, options.save, name, options.save_as)
+            yield best_only(result, options.top)
+            progress.advance()
+
+
+def _write(text: str, path: Path | None) -> None:
+    if path is None:
+        print(text)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("inputs", nargs="+", metavar="VIDEO|FOLDER|LIST", help="what to look at")
+    add_model_options(parser)
+    words = parser.add_argument_group("classes")
+    words.add_argument("--classes", metavar='"A, B"', help="words of your own, separated by commas")
+    words.add_argument("--classes-file", type=Path, metavar="FILE", help="the same, one a line")
+    words.add_argument(
+        "--template",
+        action="append",
+        metavar="TEXT",
+        help="sentence with {} for a class name; may be repeated",
+    )
+    words.add_argument(
+        "--fusion",
+        type=_share,
+        metavar="W",
+        help="weight of the model against the frozen CLIP, 0 to 1 (own words: the configuration's, else 1)",
+    )
+    seen = parser.add_argument_group("what is seen of a video")
+    seen.add_argument("--views", type=_count, default=1, metavar="N", help="clips over the video (default 1)")
+    seen.add_argument("--crops", type=int, choices=(1, 3), default=1, help="crops of each clip (default 1)")
+    seen.add_argument("--window", type=_seconds, metavar="S", help="a timeline of windows of S seconds")
+    seen.add_argument("--stride", type=_seconds, metavar="S", help="seconds between windows (default: S)")
+    shown = parser.add_argument_group("result")
+    shown.add_argument("--top", type=_count, default=5, metavar="N", help="classes to show (default 5)")
+    shown.add_argument("--format", choices=FORMATS, default="table", help="default table")
+    shown.add_argument("--output", type=Path, metavar="FILE", help="write the result there")
+    shown.add_argument("--save", type=Path, metavar="DIR", help="draw the result on the videos, into DIR")
+    shown.add_argument(
+        "--save-as",
+        choices=("video", "sheet"),
+        default="video",
+        help="labelled video, or one picture of frames",
+    )
+    options = parser.parse_args(arguments)
+    if options.stride is not None and (options.window is None or options.stride > options.window):
+        parser.error("--stride needs a --window that is at least as long")
+    if any(template.count("{}") != 1 for template in options.template or ()):
+        parser.error("a --template needs exactly one {} for the class name")
+    return options
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def _seconds(text: str) -> float:
+    if not (value := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def _share(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
