@@ -54,7 +54,7 @@ def evaluation_set(*paths: str, on_unreadable: OnUnreadable = "stop") -> VideoDa
 
 
 def loader(dataset: VideoDataset, **settings: Any) -> VideoLoader:
-    return VideoLoader(dataset, **({"num_workers": 2, "timeout": 0.5} | settings))
+    return VideoLoader(dataset, **({"num_workers": 2} | settings))
 
 
 def rows(batches: Iterator[VideoBatch]) -> list[list[int]]:
@@ -135,11 +135,11 @@ def test_a_dying_and_a_hanging_worker_cost_their_videos_and_nothing_else(
 ) -> None:
     dataset = training_set("v0", "v1", "die", "v3", "v4", "hang", "v6", "v7")
     batches = TrainingBatches(8, 2, seed=1, num_passes=2)
-    reading = loader(dataset)
+    reading = loader(dataset, timeout=3.0)
     read = list(reading.batches(batches))
     assert dataset.unreadable.keys() == {2, 5}
     assert "died with exit code -9" in dataset.unreadable[2]
-    assert "hung for more than 0.5 s" in dataset.unreadable[5]
+    assert "hung for more than 3 s" in dataset.unreadable[5]
     assert len(reading.report.worker_failures) == 2
     assert "while it read video 2 of the list, die" in caplog.text
     assert reading.report.unreadable_reads >= 4  # each in both passes, and maybe as a replacement
@@ -230,7 +230,7 @@ def test_a_worker_does_not_grow_over_two_thousand_clips(tmp_path: Path) -> None:
         videos, open_video, ClipSampling(num_frames=8), TrainTransform(size=112), training=True
     )
     sizes = []
-    with loader(dataset, num_workers=1, timeout=0.0) as reading:
+    with loader(dataset, num_workers=1) as reading:
         for batch in reading.batches(TrainingBatches(100, 4, seed=0, num_passes=22)):
             assert not batch.failures
             (worker,) = multiprocessing.active_children()
