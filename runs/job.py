@@ -50,7 +50,10 @@ Splits = Mapping[str, AnnotatedSplit]
 
 def run_job(invocation: Invocation) -> int:
     """Run this process's part of the invocation; returns the exit code."""
-    return exit_code_of(lambda: _run(invocation))
+    try:
+        return exit_code_of(lambda: _run(invocation))
+    finally:
+        stop_logging()
 
 
 def _run(invocation: Invocation) -> None:
@@ -88,7 +91,6 @@ def _opened(folder: OutputFolder, config: RunConfig) -> Iterator[None]:
     try:
         yield
     finally:
-        stop_logging()
         for lock in locks:
             lock.close()
 
@@ -135,6 +137,8 @@ def _train_and_test(place: Workplace, network: Recognizer, splits: Splits) -> di
         distributed.on_main(lambda: place.folder.write_config(config))
     if config.test.enable:
         facts["test"] = _test(place, evaluator, splits["test"], trainer)
+    if distributed.is_main():
+        write_training_report(place.folder)
     facts["weights"] = weights_facts(network)
     return facts
 
@@ -168,8 +172,6 @@ def _train(place: Workplace, network: Recognizer, splits: Splits, evaluator: Eva
     finally:
         trainer.data.close()
         trainer.watch.close()
-    if distributed.is_main():
-        write_training_report(place.folder)
     return trainer
 
 
@@ -208,7 +210,6 @@ def _test(
     if distributed.is_main():
         step = trainer.progress.step if trainer else 0
         write_test_report(place.folder, result, split, place.trackers, step)
-        write_training_report(place.folder)
         write_results_table(place.folder, table)
     return test_facts(result, split)
 

@@ -129,9 +129,19 @@ class Trainer:
         self._check_health(outcome)
         if stop_code:
             self._stop(stop_code)
-        period = self.settings.checkpoint_steps
-        if period and self.progress.step % period == 0:
+        if self._saves_inside_loop():
             self.save()
+
+    def _saves_inside_loop(self) -> bool:
+        """Whether TRAIN.CHECKPOINT_STEPS asks for one here that the end of the loop does not write."""
+        period = self.settings.checkpoint_steps
+        if not period or self.progress.step % period:
+            return False
+        loops, inside = self.timetable.locate(self.progress.step)
+        closes_loop = inside == 0
+        validates = self.validate is not None and self.timetable.validates_after(loops)
+        # Before a validation it is worth having, after it there will be another.
+        return not closes_loop or validates or not self.timetable.saves_after(loops)
 
     def _count(self, outcome: StepOutcome, batches: Sequence[Any], stop_code: int) -> int:
         """Add the step to the progress; returns the stop code that all processes agree on, 0 to go on."""

@@ -1,0 +1,39 @@
+"""Who may write to OUTPUT_DIR, and what may differ between a run and its continuation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runs.config import load_run_config
+from runs.output_folder import OutputFolder, differing_keys
+from utils.config import ConfigError, to_dict
+
+
+def test_a_second_run_is_kept_out_while_the_first_one_writes(tmp_path: Path) -> None:
+    config, folder = load_run_config(None), OutputFolder(tmp_path / "run")
+    lock = folder.open(config)
+    with pytest.raises(ConfigError, match="another run is writing to .* \\(process \\d+ on"):
+        folder.open(config)
+    lock.close()
+    folder.open(config).close()
+
+
+def test_auto_resume_off_refuses_a_folder_with_checkpoints(tmp_path: Path) -> None:
+    config, folder = load_run_config(None, ["TRAIN.AUTO_RESUME", "false"]), OutputFolder(tmp_path)
+    folder.open(config).close()
+    folder.write_config(config)
+    folder.open(config).close()
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "step_000000001.pt").touch()
+    with pytest.raises(ConfigError, match="AUTO_RESUME"):
+        folder.open(config)
+
+
+def test_only_what_changes_the_result_counts_as_different() -> None:
+    free = ["NUM_GPUS", "0", "TRAIN.MICRO_BATCH_SIZE", "2", "DATA_LOADER.NUM_WORKERS", "1", "LOG_PERIOD", "7"]
+    before, same = to_dict(load_run_config(None)), to_dict(load_run_config(None, free))
+    assert differing_keys(before, same) == []
+    other = to_dict(load_run_config(None, ["RANDOM_SEED", "3", "OPTIMIZER.MAX_EPOCH", "50"]))
+    assert differing_keys(before, other) == ["OPTIMIZER.MAX_EPOCH was 36, now 50", "RANDOM_SEED was 0, now 3"]

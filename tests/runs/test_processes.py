@@ -1,0 +1,88 @@
+"""Several processes: the same training, the same counts, and what happens when one of them fails or is
+signalled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from runs.process import EXIT_PEER_LOST
+from tests.runs.conftest import Pairs
+from tests.runs.tiny_runs import STEPS, start_run
+from utils.checkpoint import read_checkpoint
+from utils.stopping import EXIT_PREEMPTED
+
+
+def _final(output: str) -> dict[str, torch.Tensor]:
+    state = read_checkpoint(Path(output, "checkpoints", f"step_{STEPS:09d}.pt"))
+    return {**state["weights"], **{f"average.{name}": value for name, value in state["average"].items()}}
+
+
+def test_any_number_of_processes_trains_and_counts_alike(pairs_of: Pairs) -> None:
+    found = {}
+    for processes, micro in ((1, "8"), (2, "2"), (4, "2")):
+        pairs = pairs_of(f"run{processes}-{micro}", TRAIN__MICRO_BATCH_SIZE=micro)
+        run = start_run(pairs, processes)
+        assert set(run.codes()) == {0}, run.text()
+        output = pairs["OUTPUT_DIR"]
+        summary = json.loads(Path(output, "summary.json").read_text())
+        predictions = len(Path(output, "predictions.csv").read_text().splitlines()) - 1
+        found[processes, micro] = _final(output), summary["test"]["scores"], predictions
+    weights, scores, predictions = found[1, "8"]
+    for other_weights, other_scores, other_predictions in found.values():
+        assert (other_scores, other_predictions) == (scores, predictions)
+        for name, tensor in weights.items():
+            largest = float(torch.as_tensor(tensor).abs().max())
+            torch.testing.assert_close(other_weights[name], tensor, rtol=0, atol=1e-5 * largest)
+    assert scores["videos"] == 7 == predictions
+
+
+def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(pairs_of: Pairs) -> None:
+    whole = pairs_of("whole")
+    assert set(start_run(whole, 2).codes()) == {0}
+    stopped = pairs_of("stopped")
+    run = start_run(stopped, 2)
+    run.wait_for("step 3/")
+    os.kill(run.processes[1].pid or 0, signal.SIGUSR1)
+    assert set(run.codes()) == {EXIT_PREEMPTED}, run.text()
+    assert "pre-empted: the state after step" in run.text()
+    again = start_run(stopped, 2)
+    assert set(again.codes()) == {0} and "resumed after step" in again.text()
+    ours, theirs = _final(whole["OUTPUT_DIR"]), _final(stopped["OUTPUT_DIR"])
+    assert all(
+        torch.equal(torch.as_tensor(value), torch.as_tensor(theirs[name])) for name, value in ours.items()
+    )
+
+
+def test_a_lost_process_ends_the_run_with_a_clear_message(pairs_of: Pairs) -> None:
+    run = start_run(pairs_of(), 2)
+    run.wait_for("step 2/")
+    os.kill(run.processes[1].pid or 0, signal.SIGKILL)
+    assert run.codes() == [EXIT_PEER_LOST, -signal.SIGKILL], run.text()
+    assert "lost contact with another process" in run.text()
+    assert "goes on from the newest checkpoint" in run.text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"TRAIN__BATCH_SIZE": "9", "AUGMENTATION__MIXUP__GROUP_SIZE": "9"},
+            "9 clips cannot be split over 2",
+        ),
+        ({"AUGMENTATION__MIXUP__GROUP_SIZE": "8"}, "cannot be taken 4 at a time in groups of 8"),
+    ],
+)
+def test_impossible_splits_are_errors_before_anything_is_written(
+    pairs_of: Pairs, change: dict[str, str], message: str
+) -> None:
+    pairs = pairs_of(**change)
+    run = start_run(pairs, 2)
+    assert set(run.codes()) == {2}
+    assert message in run.text() and not Path(pairs["OUTPUT_DIR"]).exists()

@@ -1,0 +1,180 @@
+"""The real command on real files, and the exact tree that it leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.runs.conftest import Pairs
+from tests.runs.tiny_runs import STEPS, start_run
+from utils.checkpoint import fingerprint
+
+TREE = {
+    ".lock",
+    "checkpoints/best.pt",
+    f"checkpoints/step_{STEPS - 2:09d}.pt",
+    f"checkpoints/step_{STEPS:09d}.pt",
+    "config.yaml",
+    "confusion_matrix.png",
+    "learning_curve.png",
+    "metrics.jsonl",
+    "per_class.csv",
+    "predictions.csv",
+    "results.md",
+    "summary.json",
+    "training_log.log",
+}
+
+
+def _files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_command_trains_tests_and_writes_nothing_outside_its_folder(
+    pairs_of: Pairs, tmp_path: Path, checkout: Path
+) -> None:
+    pairs = pairs_of(DATA_LOADER__NUM_WORKERS="1", TRAIN__CHECKPOINT_STEPS="0")
+    tree: dict[str, object] = {key: yaml.safe_load(value) for key, value in pairs.items()}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(_nested(tree)))
+    videos = Path(pairs["DATA.DATA_ROOT_DIR"])
+    before = _files_below(videos)
+    elsewhere = [tmp_path / name for name in ("here", "home", "temporary")]
+    for folder in elsewhere:
+        folder.mkdir()
+    command = [sys.executable, str(checkout / "runs" / "run.py"), "--cfg", str(recipe)]
+    environment = {**os.environ, "HOME": str(elsewhere[1]), "TMPDIR": str(elsewhere[2])}
+    environment |= {"MPLCONFIGDIR": str(tmp_path / "fonts"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=elsewhere[0], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _files_below(Path(pairs["OUTPUT_DIR"])) == TREE
+    assert [_files_below(folder) for folder in elsewhere] == [set(), set(), set()]
+    assert _files_below(videos) == before
+    _check_contents(Path(pairs["OUTPUT_DIR"]))
+
+
+def _nested(flat: dict[str, object]) -> dict[str, object]:
+    tree: dict[str, object] = {}
+    for key, value in flat.items():
+        section = tree
+        *sections, last = key.split(".")
+        for name in sections:
+            section = section.setdefault(name, {})  # type: ignore[assignment]
+        section[last] = value
+    return tree
+
+
+def _check_contents(output: Path) -> None:
+    summary = json.loads((output / "summary.json").read_text())
+    assert summary["training"]["steps"] == STEPS and summary["training"]["clips_read"] == 8 * STEPS
+    assert summary["test"]["videos_evaluated"] == 7 and summary["test"]["scores"]["views"] == 2
+    assert summary["test"]["videos_missing"] == [] and summary["command"].startswith("python ")
+    assert summary["versions"]["torch"] == torch.__version__.split("+")[0]
+    state = torch.load(output / "checkpoints" / f"step_{STEPS:09d}.pt", weights_only=True)
+    assert summary["weights"]["trained_sha256"] == fingerprint(state["weights"])
+    assert summary["config"] == state["config"] == yaml.safe_load((output / "config.yaml").read_text())
+    with (output / "predictions.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["path"] for row in rows] == [f"val{number:02d}.mp4" for number in range(7)]
+    correct = sum(int(row["correct"]) for row in rows)
+    assert summary["test"]["correct"] == [correct]
+    assert f"{100 * correct / 7:.2f}" in (output / "results.md").read_text()
+    kinds = [json.loads(line)["kind"] for line in (output / "metrics.jsonl").read_text().splitlines()]
+    assert [kinds.count(kind) for kind in ("train", "validation", "test")] == [STEPS, 2, 1]
+    for picture in output.glob("*.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
+
+
+@pytest.fixture
+def finished(pairs_of: Pairs) -> dict[str, str]:
+    """The configuration of a run that is complete."""
+    pairs = pairs_of("finished", OPTIMIZER__MAX_EPOCH="1")
+    assert start_run(pairs).codes() == [0]
+    return pairs
+
+
+def test_second_run_into_the_same_folder_never_overwrites(finished: dict[str, str]) -> None:
+    output = Path(finished["OUTPUT_DIR"])
+    before = {name: (output / name).read_bytes() for name in _files_below(output)}
+    again = start_run({**finished, "LOG_PERIOD": "3"})
+    assert again.codes() == [0] and "nothing is left to do" in again.text()
+    other = start_run({**finished, "OPTIMIZER.BASE_LR": "0.5"})
+    assert other.codes() == [2] and "OPTIMIZER.BASE_LR was 0.0001, now 0.5" in other.text()
+    after = {name: (output / name).read_bytes() for name in _files_below(output)}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= {"training_log.log", ".lock"} and before.keys() == after.keys()
+
+
+def test_a_trained_checkpoint_is_tested_alone_and_starts_another_run(
+    finished: dict[str, str], tmp_path: Path
+) -> None:
+    trained = Path(finished["OUTPUT_DIR"])
+    path = max(trained.glob("checkpoints/step_*.pt"))
+    pairs = {**finished, "OUTPUT_DIR": str(tmp_path / "tested")}
+    alone = start_run({**pairs, "TRAIN.ENABLE": "false", "TEST.CHECKPOINT_FILE_PATH": str(path)})
+    assert alone.codes() == [0], alone.text()
+    scores = [
+        json.loads((folder / "summary.json").read_text())["test"] for folder in (trained, tmp_path / "tested")
+    ]
+    assert scores[0]["scores"] == scores[1]["scores"]
+    untrained = start_run({**pairs, "OUTPUT_DIR": str(tmp_path / "none"), "TRAIN.ENABLE": "false"})
+    assert untrained.codes() == [2] and "TEST.CHECKPOINT_FILE_PATH" in untrained.text()
+    tuned = {**pairs, "OUTPUT_DIR": str(tmp_path / "tuned"), "TRAIN.CHECKPOINT_FILE_PATH": str(path)}
+    assert start_run({**tuned, "DATA.NUM_INPUT_FRAMES": "8"}).codes() == [0]
+    wrong = start_run(
+        {**tuned, "OUTPUT_DIR": str(tmp_path / "wrong"), "VIDEO.BACKBONE.DIST.TEMPORAL_DIM": "32"}
+    )
+    assert wrong.codes() == [2] and "TRAIN.CHECKPOINT_FILE_PATH" in wrong.text(), wrong.text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"DATA.TRAIN_LIST": "none.csv"}, "none.csv"),
+        ({"DATA.VAL_LIST": "empty.csv"}, "empty.csv"),
+        ({"DATA.VAL_LIST": "missing.csv"}, "1 of 2 videos are missing"),
+        ({"VIDEO.HEAD.NUM_CLASSES": "5"}, "5"),
+        ({"TRAIN.BATCH_SIZE": "64"}, "20 training videos do not fill one batch of 64"),
+        ({"NUM_GPUS": "99"}, "NUM_GPUS"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_written(
+    pairs_of: Pairs, tiny_videos: Path, change: dict[str, str], message: str
+) -> None:
+    (tiny_videos / "empty.csv").write_text("path,label\n")
+    (tiny_videos / "missing.csv").write_text("path,label\nval00.mp4,colour 0\nval99.mp4,colour 1\n")
+    pairs = {**pairs_of(), **change}
+    run = start_run(pairs)
+    assert run.codes() == [2], run.text()
+    assert message in run.text() and not Path(pairs["OUTPUT_DIR"]).exists()
+
+
+def test_unreadable_videos_stop_a_test_and_are_replaced_in_training(
+    pairs_of: Pairs, tiny_videos: Path
+) -> None:
+    (tiny_videos / "torn.mp4").write_bytes((tiny_videos / "train00.mp4").read_bytes()[:600])
+    for split in ("train", "val"):
+        lines = (tiny_videos / f"{split}.csv").read_text()
+        (tiny_videos / f"torn_{split}.csv").write_text(lines + "torn.mp4,colour 0\n")
+    pairs = pairs_of(DATA__TRAIN_LIST="torn_train.csv", OPTIMIZER__MAX_EPOCH="2", TRAIN__EVAL_PERIOD="2")
+    trained = start_run(pairs)
+    assert trained.codes() == [0], trained.text()
+    assert "torn.mp4" in trained.text() and "is replaced by video" in trained.text()
+    replaced = json.loads(Path(pairs["OUTPUT_DIR"], "summary.json").read_text())["training"]["clips_replaced"]
+    assert 1 <= replaced <= 2
+    stopped = start_run({**pairs, "OUTPUT_DIR": f"{pairs['OUTPUT_DIR']}2", "DATA.VAL_LIST": "torn_val.csv"})
+    assert (
+        stopped.codes() == [1]
+        and "torn.mp4" in stopped.text()
+        and "TEST.ON_UNREADABLE skip" in stopped.text()
+    )
