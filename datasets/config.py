@@ -68,9 +68,11 @@ class DataConfig:
     """T, the frames of a clip that enter the temporal encoder."""
     sparse_sample_alpha: int = 2
     """Every alpha-th of the T frames enters the frozen image encoder, T/alpha in all."""
-    sampling_mode: Literal["segment_based", "interval_based"] = "segment_based"
+    num_test_frames: int | None = None
+    """T in validation and test; null: DATA.NUM_INPUT_FRAMES. Not every model takes clips of another length."""
+    sampling_mode: Literal["segment_based", "interval_based", "segment_offset"] = "segment_based"
     """segment_based: one frame from each of T equal parts of the video; interval_based: T frames at a
-    fixed rate."""
+    fixed rate; segment_offset: as segment_based, in the way of the text-video recipes."""
     sampling_rate: int = 8
     """interval_based: distance between two frames of a clip, in frames at DATA.TARGET_FPS."""
     target_fps: float = 30.0
@@ -108,6 +110,13 @@ class DataConfig:
             f"{frames} frames cannot be divided by DATA.SPARSE_SAMPLE_ALPHA {alpha}",
             f"take {max(alpha, frames // alpha * alpha)} frames, or an alpha that divides {frames}",
         )
+        test_frames = self.test_frames
+        require(
+            test_frames > 0 and test_frames % alpha == 0,
+            "NUM_TEST_FRAMES",
+            f"{test_frames} frames cannot be divided by DATA.SPARSE_SAMPLE_ALPHA {alpha}",
+            "null takes DATA.NUM_INPUT_FRAMES",
+        )
         require(
             self.test_crop_size <= self.test_scale,
             "TEST_CROP_SIZE",
@@ -137,6 +146,11 @@ class DataConfig:
     def num_sparse_frames(self) -> int:
         """S = T / alpha, the frames that enter the frozen image encoder."""
         return self.num_input_frames // self.sparse_sample_alpha
+
+    @property
+    def test_frames(self) -> int:
+        """T in validation and test: DATA.NUM_TEST_FRAMES, or DATA.NUM_INPUT_FRAMES where that is null."""
+        return self.num_input_frames if self.num_test_frames is None else self.num_test_frames
 
     @property
     def annotation_dir(self) -> str:

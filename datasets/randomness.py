@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     ORDER = 2  # the order of the videos in an epoch
     REPLACEMENT = 3  # which video stands in for an unreadable one
     MIXING = 4  # mixup and cutmix of one group of clips
+    CAPTION = 5  # which of a video's captions goes with it
 
 
 def derive_seed(purpose: Purpose, *keys: int) -> int:

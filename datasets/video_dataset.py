@@ -94,7 +94,7 @@ class VideoDataset(Dataset[VideoSample]):
         self._open_video = open_video
         self._sampling = sampling
         self._transform = transform
-        self._seed = seed
+        self.seed = seed
         self._num_clips = num_clips
         self._mirrored_labels = mirrored_labels
 
@@ -111,7 +111,7 @@ class VideoDataset(Dataset[VideoSample]):
         row = range(len(self))[row]  # an IndexError outside
         try:
             return self._read(
-                row, [sample_generator(self._seed, epoch, row, r) for r in range(self._num_clips)]
+                row, [sample_generator(self.seed, epoch, row, r) for r in range(self._num_clips)]
             )
         except VideoReadError as error:
             failure = ReadFailure(row, error.path, str(error), epoch)
@@ -128,7 +128,7 @@ class VideoDataset(Dataset[VideoSample]):
         """The sample of another video, drawn until one can be read; every failure on the way is noted."""
         failures = [failure]
         for attempt in range(min(REPLACEMENT_ATTEMPTS, len(self) - 1)):
-            keys = (self._seed, failure.epoch, failure.row, attempt)
+            keys = (self.seed, failure.epoch, failure.row, attempt)
             generator = keyed_generator(Purpose.REPLACEMENT, *keys)
             substitute = _draw_other(len(self), [item.row for item in failures], generator)
             generators = [generator] + [

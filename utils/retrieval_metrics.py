@@ -2,7 +2,7 @@
 
     similarity(texts a:b, videos c:d) ──stripes of texts──► pass 1: ranks of videos for each text,
                                                             best score of each video's own texts, normalisers
-                                                    └─────► pass 2: ranks of texts for each video, dual softmax
+                                                    └─────► pass 2: ranks of texts for each video, dual
 
 Only a stripe of the matrix is ever held. A text belongs to one video, a video may have several texts; the
 rank of a video's texts is that of the best of them, among the texts of other videos. Equal scores share the
