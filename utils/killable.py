@@ -21,6 +21,8 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_EXIT_HINTS = {-6: " (aborted)", -9: " (killed; out of memory?)", -11: " (segmentation fault)"}
+
 START_SECONDS = 120.0
 """What a child may take to start and import, which does not count as time for its first item."""
 
@@ -43,12 +45,14 @@ def run_killable(
     num_workers: int,
     time_limit: float,
     memory_limit: int | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> Iterator[Outcome[Item, Result]]:
     """Call `function` with every item in `num_workers` child processes; outcomes come in any order.
 
     `function` and items must be picklable. `time_limit`: seconds for one item, after which its process is
-    killed. `memory_limit`: bytes of address space of a child (where the system knows such limits). The children
-    end with the iterator.
+    killed. `memory_limit`: bytes of address space of a child (where the system knows such limits). `prepare`
+    is called once in every child before its time counts, to import what the items need. The children end
+    with the iterator.
     """
     if num_workers < 1 or time_limit <= 0:
         raise ValueError(f"{num_workers} workers with {time_limit} s an item: both must be positive")
@@ -57,7 +61,7 @@ def run_killable(
     children: list[_Child] = []
     try:
         for item in todo:
-            children.append(_Child(context, function, memory_limit))
+            children.append(_Child(context, function, memory_limit, prepare))
             children[-1].give(item)
             if len(children) == num_workers:
                 break
@@ -70,7 +74,7 @@ def run_killable(
                     child.end()
                     continue
                 if not child.is_usable:
-                    children[children.index(child)] = child = _Child(context, function, memory_limit)
+                    children[children.index(child)] = child = _Child(context, function, memory_limit, prepare)
                 child.give(item)
     finally:
         for child in children:
@@ -100,9 +104,9 @@ def _ready(children: list[_Child], time_limit: float) -> list[_Child]:
 class _Child:
     """One child process and what it is doing."""
 
-    def __init__(self, context: Any, function: Callable[[Any], Any], memory_limit: int | None) -> None:
+    def __init__(self, context: Any, *work: Any) -> None:
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(function, theirs, memory_limit), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, *work), daemon=True)
         self._process.start()
         theirs.close()  # so that the end of the child ends the connection
         self._item: Any = None
@@ -122,13 +126,14 @@ class _Child:
 
     def has_started_now(self) -> bool:
         """Whether what the child has to say is only that it is ready: its time counts from here."""
-        if self._started or not self._process.is_alive() and not self.connection.poll():
+        if self._started:
             return False
-        with suppress(EOFError, OSError):
-            if self.connection.recv() == "ready":
-                self._started, self._since = True, time.monotonic()
-                return True
-        return False
+        try:
+            self.connection.recv()  # a child's first word
+        except (EOFError, OSError):
+            return False  # it died; `take` says so
+        self._started, self._since = True, time.monotonic()
+        return True
 
     def take(self, time_limit: float) -> Outcome[Any, Any]:
         """The outcome of the present item; afterwards the child is idle, or unusable."""
@@ -155,19 +160,23 @@ class _Child:
 
 
 def _how_it_ended(exit_code: int | None) -> str:
-    hint = {-6: " (aborted)", -9: " (killed; out of memory?)", -11: " (segmentation fault)"}.get(
-        exit_code or 0, ""
-    )
-    return f"its process died with exit code {exit_code}{hint}"
+    return f"its process died with exit code {exit_code}{_EXIT_HINTS.get(exit_code or 0, '')}"
 
 
-def _serve(function: Callable[[Any], Any], connection: Connection, memory_limit: int | None) -> None:
+def _serve(
+    connection: Connection,
+    function: Callable[[Any], Any],
+    memory_limit: int | None,
+    prepare: Callable[[], object] | None,
+) -> None:
     """The child: answer items until it is killed or the parent is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if memory_limit is not None and sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
+    if prepare is not None:
+        prepare()
     connection.send("ready")
     while True:
         try:
@@ -175,7 +184,7 @@ def _serve(function: Callable[[Any], Any], connection: Connection, memory_limit:
         except EOFError:
             return
         try:
-            answer = (function(item), None)
+            answer: tuple[Any, str | None] = (function(item), None)
         except Exception as error:  # noqa: BLE001  # whatever it is, the parent is told
             answer = (None, f"{type(error).__name__}: {error}")
         connection.send(answer)

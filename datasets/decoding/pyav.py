@@ -187,7 +187,15 @@ class PyAVReader(VideoReader):
         try:
             return function(*arguments)
         except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
-            raise self._error(f"{type(error).__name__}: {error}") from error
+            raise self._error(_in_words(error)) from error
+
+
+def _in_words(error: BaseException) -> str:
+    """FFmpeg's own sentence without number and file name; of other errors, what they say."""
+    import av
+
+    sentence = error.strerror if isinstance(error, OSError | av.error.FFmpegError) else None
+    return sentence or str(error) or type(error).__name__
 
 
 class _Output:

@@ -1,0 +1,1 @@
+"""Preparing a collection of videos: checking all files, making smaller copies, packing their frames."""

@@ -1,0 +1,133 @@
+"""Doing something with every video of a collection: parallel, killable, resumable.
+
+paths ──► those not done ──► child processes ──► journal, one line a video ──► Summary
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from datasets.decoding import VideoReadError
+from datasets.decoding.opening import choose_decoder
+from datasets.preparation.checking import CheckTask, VideoFacts, check_video
+from datasets.preparation.journal import PROBLEM, Journal
+from datasets.preparation.packing import PackTask, pack_video
+from datasets.preparation.shrinking import ShrinkTask, shrink_video
+from utils.killable import run_killable
+
+FACTS = ("bytes", "frame_count", "fps", "height", "width")
+
+
+@dataclass(frozen=True)
+class Workforce:
+    """How the work is done."""
+
+    num_workers: int
+    time_limit: float
+    """Seconds for one video, after which its process is killed and the video counts as unreadable."""
+    show_progress: bool = True
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a collection."""
+
+    videos: int
+    already_done: int
+    problems: dict[str, str]
+    """Why each of the bad videos is bad, by path."""
+
+
+def check_all(
+    root: str, paths: Sequence[str], journal_file: str, workforce: Workforce, *, decoder: str = "auto"
+) -> Summary:
+    """Decode all frames of the videos at ``paths`` below ``root``; the journal holds what came out.
+
+    A video that the journal has, with the size that it has now, is not checked again.
+    """
+    sizes = {path: file_size(os.path.join(root, path)) for path in paths}
+    with Journal(journal_file, FACTS) as journal:
+        tasks = [
+            CheckTask(root, path, decoder)
+            for path in paths
+            if path not in journal.rows or journal.rows[path]["bytes"] != str(sizes[path])
+        ]
+
+        def note(task: CheckTask, facts: VideoFacts | None, problem: str) -> None:
+            known: Mapping[str, object] = asdict(facts) if facts is not None else {}
+            journal.add(task.path, problem, {"bytes": sizes[task.path], **known})
+
+        _run(_check, tasks, note, workforce, "check", done=len(paths) - len(tasks))
+        problems = {path: journal.rows[path][PROBLEM] for path in paths if journal.rows[path][PROBLEM]}
+    return Summary(len(paths), len(paths) - len(tasks), problems)
+
+
+def convert_all(
+    tasks: Sequence[ShrinkTask] | Sequence[PackTask], workforce: Workforce, label: str
+) -> Summary:
+    """Make the copies that are not there yet; the problems are by path of the source."""
+    todo = [task for task in tasks if not os.path.exists(task.target)]
+    problems: dict[str, str] = {}
+
+    def note(task: ShrinkTask | PackTask, frames: int | None, problem: str) -> None:
+        if problem:
+            problems[task.source] = problem
+
+    _run(_convert, todo, note, workforce, label, done=len(tasks) - len(todo))
+    return Summary(len(tasks), len(tasks) - len(todo), problems)
+
+
+def _check(task: CheckTask) -> tuple[VideoFacts | None, str]:
+    """What there is to know of a video, or what is wrong with it."""
+    try:
+        return check_video(task), ""
+    except VideoReadError as error:
+        return None, error.cause
+
+
+def _convert(task: ShrinkTask | PackTask) -> tuple[int, str]:
+    """Frames of the copy, or what is wrong with the original."""
+    try:
+        return (shrink_video(task) if isinstance(task, ShrinkTask) else pack_video(task)), ""
+    except VideoReadError as error:
+        return 0, error.cause
+
+
+def _run(
+    function: Callable[[Any], tuple[Any, str]],
+    tasks: Sequence[Any],
+    note: Callable[[Any, Any, str], None],
+    workforce: Workforce,
+    label: str,
+    done: int,
+) -> None:
+    from tqdm import tqdm
+
+    bad = 0
+    outcomes = run_killable(
+        function,
+        tasks,
+        num_workers=workforce.num_workers,
+        time_limit=workforce.time_limit,
+        prepare=partial(choose_decoder, tasks[0].decoder) if tasks else None,  # imports it
+    )
+    disable = None if workforce.show_progress else True  # None: only where a terminal shows it
+    with tqdm(total=done + len(tasks), initial=done, desc=label, unit="video", disable=disable) as bar:
+        for outcome in outcomes:
+            result, problem = outcome.result or (None, outcome.error or "no result")
+            note(outcome.item, result, problem)
+            bad += bool(problem)
+            bar.set_postfix(bad=bad, refresh=False)
+            bar.update()
+
+
+def file_size(path: str) -> int:
+    """Bytes of a file; of a folder, the number of its entries; -1 for nothing."""
+    try:
+        return len(os.listdir(path)) if os.path.isdir(path) else os.path.getsize(path)
+    except OSError:
+        return -1

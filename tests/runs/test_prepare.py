@@ -1,0 +1,89 @@
+"""`python runs/prepare.py`: check, shrink and pack, interrupted and called again."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from datasets.annotations import load_split
+from datasets.decoding import open_video
+from datasets.preparation.jobs import Workforce, check_all
+from datasets.preparation.journal import read_bad_list
+from runs.prepare import main
+from tests.datasets.decoding.numbered import numbers_in, write_numbered_video
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """Two sound videos and two broken ones."""
+    root = tmp_path / "videos"
+    (root / "jump").mkdir(parents=True)
+    write_numbered_video(root / "jump" / "a.mp4", 8)
+    write_numbered_video(root / "b.webm", 6, "libvpx-vp9", options={"cpu-used": "8"})
+    (root / "empty.mp4").touch()
+    (root / "cut.mp4").write_bytes((root / "jump" / "a.mp4").read_bytes()[:700])
+    return root
+
+
+def test_check_lists_the_bad_videos_and_goes_on_where_it_was(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out" / "bad.csv"
+    command = ["check", str(videos), "--output", str(output), "--workers", "2"]
+    assert main(command) == 1
+    assert "4 videos checked: 2 bad" in capsys.readouterr().out
+    assert sorted(read_bad_list(str(output))) == ["cut.mp4", "empty.mp4"]
+    write_numbered_video(videos / "empty.mp4", 5)  # downloaded again
+    assert main(command) == 1
+    assert "4 videos checked (3 of them before): 1 bad" in capsys.readouterr().out
+    assert sorted(read_bad_list(str(output))) == ["cut.mp4"]
+
+
+def test_check_takes_the_videos_of_an_annotation_list(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("path,label\njump/a.mp4,x\nb.webm,y\nempty.mp4,x\n")
+    output = str(tmp_path / "bad.csv")
+    words = f"check {videos} --dataset csv --list {tmp_path}/mine.csv --output {output} --workers 1"
+    assert main(words.split()) == 1
+    assert list(read_bad_list(output)) == ["empty.mp4"]
+
+
+@pytest.mark.parametrize(("command", "suffix"), [("pack", ".packed"), ("shrink", ".mp4")])
+def test_copies_serve_the_same_annotations(
+    command: str, suffix: str, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in videos.rglob("*.*")}
+    copies = tmp_path / "copies"
+    words = [command, str(videos), str(copies), "--workers", "2"]
+    assert main(words) == 1
+    assert "4 videos copied: 2 bad" in capsys.readouterr().out
+    assert sorted(read_bad_list(str(copies / "not_copied.csv"))) == ["cut.mp4", "empty.mp4"]
+    (copies / f"b{suffix}").unlink()
+    assert main(words) == 1
+    assert "(1 of them before): 2 bad" in capsys.readouterr().out
+
+    (tmp_path / "mine.csv").write_text("path,label\njump/a.mp4,x\nb.webm,y\n")
+    split = load_split("csv", "train", list_file=tmp_path / "mine.csv", data_root=copies)
+    for record, count in zip(split.records, (8, 6), strict=True):
+        assert record.path.endswith(suffix)
+        with open_video(copies / record.path) as reader:
+            assert numbers_in(reader.get_frames(range(count))) == list(range(count))
+    assert {path: path.read_bytes() for path in videos.rglob("*.*")} == before
+
+
+def test_copies_do_not_go_among_the_originals(videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pack", str(videos), str(videos / "copies")]) == 2
+    assert "another folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_video_that_hangs_the_decoder_is_given_up(videos: Path, tmp_path: Path) -> None:
+    os.mkfifo(videos / "hang.mp4")  # opening it waits for a writer for ever
+    start = time.monotonic()
+    workforce = Workforce(num_workers=1, time_limit=1.0, show_progress=False)
+    paths = ["hang.mp4", "jump/a.mp4"]
+    summary = check_all(str(videos), paths, str(tmp_path / "all.csv"), workforce)
+    assert summary.problems == {"hang.mp4": "no answer within 1 s"}
+    assert time.monotonic() - start < 30

@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from utils.atomic import replacing
+
+
+def test_the_file_appears_when_the_block_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    with replacing(str(path)) as temporary:
+        Path(temporary).write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert [item.name for item in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(str(path)) as temporary:
+        Path(temporary).write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["file.txt"]
