@@ -23,7 +23,7 @@ from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.cli import readable_errors
 from runs.inference.inputs import InputError, find_videos, read_classes
-from runs.inference.options import add_model_options, load_model_of
+from runs.inference.options import add_model_options, count_of, load_model_of, seconds_of, share_of
 from runs.inference.results import FORMATS, VideoResult, best_only, format_results
 from utils.download import DownloadError
 from utils.progress import byte_progress
@@ -104,17 +104,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     words.add_argument(
         "--fusion",
-        type=_share,
+        type=share_of,
         metavar="W",
         help="weight of the model against the frozen CLIP, 0 to 1 (own words: the configuration's, else 1)",
     )
     seen = parser.add_argument_group("what is seen of a video")
-    seen.add_argument("--views", type=_count, default=1, metavar="N", help="clips over the video (default 1)")
+    seen.add_argument(
+        "--views", type=count_of, default=1, metavar="N", help="clips over the video (default 1)"
+    )
     seen.add_argument("--crops", type=int, choices=(1, 3), default=1, help="crops of each clip (default 1)")
-    seen.add_argument("--window", type=_seconds, metavar="S", help="a timeline of windows of S seconds")
-    seen.add_argument("--stride", type=_seconds, metavar="S", help="seconds between windows (default: S)")
+    seen.add_argument("--window", type=seconds_of, metavar="S", help="a timeline of windows of S seconds")
+    seen.add_argument("--stride", type=seconds_of, metavar="S", help="seconds between windows (default: S)")
     shown = parser.add_argument_group("result")
-    shown.add_argument("--top", type=_count, default=5, metavar="N", help="classes to show (default 5)")
+    shown.add_argument("--top", type=count_of, default=5, metavar="N", help="classes to show (default 5)")
     shown.add_argument("--format", choices=FORMATS, default="table", help="default table")
     shown.add_argument("--output", type=Path, metavar="FILE", help="write the result there")
     shown.add_argument("--save", type=Path, metavar="DIR", help="draw the result on the videos, into DIR")
@@ -130,24 +132,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if any(template.count("{}") != 1 for template in options.template or ()):
         parser.error("a --template needs exactly one {} for the class name")
     return options
-
-
-def _count(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return value
-
-
-def _seconds(text: str) -> float:
-    if not (value := float(text)) > 0:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return value
-
-
-def _share(text: str) -> float:
-    if not 0 <= (value := float(text)) <= 1:
-        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
-    return value
 
 
 if __name__ == "__main__":

@@ -48,3 +48,24 @@ def load_model_of(options: argparse.Namespace) -> VideoClassifier:
         device=options.device,
         precision=options.precision,
     )
+
+
+def count_of(text: str) -> int:
+    """A positive whole number."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def seconds_of(text: str) -> float:
+    """A positive number."""
+    if not (value := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def share_of(text: str) -> float:
+    """A number from 0 to 1."""
+    if not 0 <= (value := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value

@@ -1,0 +1,161 @@
+"""runs/inference/loading.py: every kind of file becomes a model, and what cannot says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.clip_weights import without_text_prefix
+from models.conversion import to_dist_release
+from models.errors import ConversionError
+from models.release import Encoder, ReleaseDescription, write_release
+from models.zoo import ZooError
+from runs.inference.loading import VideoClassifier, load_model, own_class_names
+from tests.runs.inference.tiny import tiny_dist
+from utils.checkpoint import frozen_fingerprint, trainable_state
+from utils.config import ConfigError, to_dict
+
+CLIP = torch.randint(0, 256, (2, 3, 8, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def embedding(model: VideoClassifier) -> torch.Tensor:
+    with torch.no_grad():
+        return model.model(CLIP.float() / 255).video
+
+
+@pytest.mark.parametrize("name", ["dist_tiny_a", "dist_tiny_c"])
+def test_parity_through_the_users_path(shared: Path, name: str) -> None:
+    """A file in the released layout, without any configuration, gives the original network's numbers."""
+    model = load_model(shared / "parity" / f"{name}.pyth")
+    expected = np.load(shared / "parity" / f"{name}_expected.npz")
+    with torch.no_grad():
+        features = model.model(torch.from_numpy(expected["video"]))
+        logits = model.model.similarity(features, torch.from_numpy(expected["text_features"]))
+    np.testing.assert_allclose(logits, expected["logits"], atol=2e-5)
+    np.testing.assert_allclose(features.frames.flatten(0, 1), expected["frame_embeddings"], atol=2e-5)
+
+
+def test_a_released_file_tells_its_sizes(released_model: Path) -> None:
+    model = load_model(released_model)
+    assert model.config.model.name == "dist"
+    assert model.config.data.num_input_frames == 8 and model.config.data.test_crop_size == 32
+    assert model.class_names == () and not model.has_trained_classifier
+    assert not model.network.training
+    torch.testing.assert_close(embedding(model), tiny_dist()(CLIP.float() / 255).video)
+
+
+def test_older_names_load_too(tmp_path: Path, released_model: Path) -> None:
+    older = {
+        "dist_net.": "ladder_net.",
+        "input_linears": "input_map_feat_nets",
+        "integration2temporal_nets": "s2t_fuse_nets",
+        "temporal2integration_nets": "t2s_fuse_nets",
+        ".integration_nets.": ".spatial_nets.",
+        "adapooling_nets": "final_temporal_nets",
+    }
+    state = torch.load(released_model, weights_only=True)["model_state"]
+    renamed = {}
+    for name, tensor in state.items():
+        for new, old in older.items():
+            name = name.replace(new, old) if "dist_net." in name or "ladder_net." in name else name
+        renamed[name] = tensor
+    assert any("s2t_fuse_nets" in name for name in renamed)
+    torch.save({"model_state": renamed}, tmp_path / "older.pyth")
+    assert torch.equal(embedding(load_model(tmp_path / "older.pyth")), embedding(load_model(released_model)))
+
+
+def test_a_clip_alone_is_a_model(tmp_path: Path) -> None:
+    dist = tiny_dist()
+    torch.save(without_text_prefix(dist.clip.state_dict()), tmp_path / "clip.pt")
+    model = load_model(tmp_path / "clip.pt")
+    assert model.config.model.name == "clip"
+    with torch.no_grad():
+        frames = dist.frozen_frames(CLIP.float() / 255)
+    torch.testing.assert_close(embedding(model), frames.mean(dim=1))
+
+
+@pytest.mark.parametrize("included", [True, False])
+def test_own_releases_load_with_and_without_the_encoder(
+    tmp_path: Path, included: bool, released_model: Path
+) -> None:
+    reference = load_model(released_model)
+    state = {f"model.{name}": tensor for name, tensor in reference.model.state_dict().items()}
+    kept = {name: tensor for name, tensor in state.items() if included or not name.startswith("model.clip.")}
+    config = to_dict(reference.config)
+    config["VIDEO"]["BACKBONE"] |= {
+        "META_ARCH_NAME": "tiny-test",
+        "PRETRAIN_WEIGHT_PATH": str(released_model),
+    }
+    encoder = Encoder("tiny-test", included, frozen_fingerprint(reference.network))
+    description = ReleaseDescription(config, (("a", "b"),), encoder)
+    write_release(tmp_path / "own.safetensors", description, kept)
+    model = load_model(tmp_path / "own.safetensors")
+    assert model.class_names == (("a", "b"),)
+    assert torch.equal(embedding(model), embedding(reference))
+
+
+def test_a_checkpoint_stands_on_the_encoder_it_was_trained_on(tmp_path: Path, released_model: Path) -> None:
+    reference = load_model(released_model)
+    config = to_dict(reference.config)
+    config["VIDEO"]["BACKBONE"] |= {
+        "META_ARCH_NAME": "tiny-test",
+        "PRETRAIN_WEIGHT_PATH": str(released_model),
+    }
+    content = {
+        "config": config,
+        "weights": trainable_state(reference.network),
+        "average": None,
+        "frozen_sha256": frozen_fingerprint(reference.network),
+    }
+    torch.save(content, tmp_path / "step.pt")
+    assert torch.equal(embedding(load_model(tmp_path / "step.pt")), embedding(reference))
+    torch.save({**content, "frozen_sha256": "0" * 64}, tmp_path / "step.pt")
+    with pytest.raises(
+        ConversionError, match="trained on a frozen encoder with the fingerprint 000000000000"
+    ):
+        load_model(tmp_path / "step.pt")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "cause"),
+    [
+        (["VIDEO.BACKBONE.DIST.ADA_POOLING_LAYERS", "2"], "ADA_POOLING_LAYERS"),
+        (["VIDEO.BACKBONE.DIST.INTEGRATION_DIM", "128"], "INTEGRATION_DIM"),
+        (["VIDEO.BACKBONE.DIST.TEMPORAL_DIM", "32"], "TEMPORAL_DIM"),
+        (["VIDEO.BACKBONE.DIST.SELECTED_LAYERS", "[0]"], "SELECTED_LAYERS"),
+    ],
+)
+def test_a_mismatch_names_the_likely_cause(released_model: Path, overrides: list[str], cause: str) -> None:
+    with pytest.raises(ConversionError, match=rf"do not fit this network: .*Likely: .*{cause}"):
+        load_model(released_model, overrides=overrides)
+
+
+def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
+    torch.save({"layer1.0.conv1.weight": torch.ones(1)}, tmp_path / "resnet.pth")
+    with pytest.raises(ConversionError, match="no model that this project knows"):
+        load_model(tmp_path / "resnet.pth")
+    with pytest.raises(ZooError, match="no such path"):
+        load_model(tmp_path / "nowhere.pth")
+
+
+def test_devices_that_are_not_there_are_refused(released_model: Path) -> None:
+    with pytest.raises(ConfigError, match="device 'nonsense' cannot be used"):
+        load_model(released_model, device="nonsense")
+
+
+def test_shipped_class_names_belong_to_their_data_sets(released_model: Path) -> None:
+    def names(dataset: str) -> list[int]:
+        config = load_model(released_model, overrides=["TRAIN.DATASET", dataset]).config
+        return [len(head) for head in own_class_names(config)]
+
+    assert (names("k400"), names("ssv2"), names("epic100"), names("csv")) == ([400], [174], [97, 300], [])
+
+
+def test_round_trip_of_the_release_layout_is_exact() -> None:
+    model = tiny_dist(3)
+    names = set(to_dist_release(model.state_dict(), {}))
+    assert all(name.startswith("backbone.base_encoder.") for name in names)
+    assert len(names) == len(model.state_dict())
