@@ -36,7 +36,7 @@ def build_network(
     shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
     names = [[class_words(name) for name in head] for head in class_names]
     try:
-        model = build_video_model(config.model, config.video, shape, own_models=_own_models(config))
+        model = build_video_model(config.model, config.video, shape, own_models=build_own_models(config))
         network = build_recognizer(config.video.head, model.to(device), names, templates).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -46,7 +46,7 @@ def build_network(
     return network
 
 
-def _own_models(config: RunConfig) -> dict[str, ModelBuilder]:
+def build_own_models(config: RunConfig) -> dict[str, ModelBuilder]:
     """Builders of the user's module, which see the whole configuration, in the form that `models.build`
     calls.
     """

@@ -217,7 +217,7 @@ def _config_of_dist(tensors: Mapping[str, Tensor], overrides: Sequence[str], sou
     branch, clip = dist_architecture(bare), clip_architecture(bare)
     if branch.steps != clip.vision_layers:
         raise ConfigError(
-            f"{source} uses {branch.steps} of the encoder's {clip.vision_layers} blocks; shapes do not tell which",
+            f"{source} uses {branch.steps} of {clip.vision_layers} blocks; its shapes do not tell which",
             remedy="name them in VIDEO.BACKBONE.DIST.SELECTED_LAYERS of a configuration given by --cfg",
         )
     return _config_of(
