@@ -72,6 +72,14 @@ class DistConfig:
     """Blocks of the image encoder (counted from 0) whose tokens enter the branch; null: all."""
     spatial_cls_token_init_as_zero: bool = False
     """Whether the learned spatial query starts at zero instead of small random values."""
+    temporal_encoder: Literal["conv", "tada", "none"] = "conv"
+    """conv: plain convolutions; tada: temporally-adaptive ones in each frame (TAdaConv); none: no temporal
+    encoder, so that the integration branch alone sees time."""
+    exchange_to_temporal: bool = True
+    """Whether the temporal encoder gets messages from the integration branch."""
+    exchange_to_integration: bool = True
+    """Whether the integration branch gets messages from the temporal encoder at every step; false: only at
+    the last one, without which the encoder would have no effect."""
     initialization: Literal["published", "fan_in"] = "published"
     """published: standard deviation 0.02, right for published widths; fan_in: fan_in^-0.5, for narrow
     branches."""

@@ -29,6 +29,7 @@ from models.config import DistConfig
 from models.interface import Role, VideoFeatures, VideoModel
 from models.layers.attention import SingleQueryAttention
 from models.layers.basic import LayerNorm, Mlp, quick_gelu
+from models.layers.tadaconv import TemporalCalibration
 from models.layers.temporal import TemporalConv, interpolate_in_time, temporal_convolution
 
 _HEAD_WIDTH = 64
@@ -65,18 +66,19 @@ class TemporalStem(nn.Module):
 
 
 class TemporalBlock(nn.Module):
-    """x ← QuickGELU(x + Conv(1,3,3)(QuickGELU(Conv(k,1,1)(LN x))))."""
+    """x ← QuickGELU(x + Conv(1,3,3)(QuickGELU(Conv(k,1,1)(LN x)))); adaptive: the second is a TAdaConv."""
 
-    def __init__(self, width: int, hidden: int, kernel: int) -> None:
+    def __init__(self, width: int, hidden: int, kernel: int, *, adaptive: bool = False) -> None:
         super().__init__()
         self.ln = LayerNorm(width)
         self.temporal_conv = TemporalConv(width, hidden, kernel)
+        self.calibration = TemporalCalibration(hidden) if adaptive else nn.Identity()
         self.spatial_conv = nn.Conv2d(hidden, width, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """x (B,T,N,M) with N = rows · columns of `grid` → the same shape."""
         b, t, n, _ = x.shape
-        y = quick_gelu(self.temporal_conv(self.ln(x)))
+        y = self.calibration(quick_gelu(self.temporal_conv(self.ln(x))))
         # a view: (B·T, M', rows, columns) with the channels last in memory, which the kernels like
         images = y.view(b * t, *grid, -1).permute(0, 3, 1, 2)
         y = self.spatial_conv(images).permute(0, 2, 3, 1).reshape(b, t, n, -1)
@@ -140,36 +142,43 @@ class DistStep(nn.Module):
         self.is_last = is_last
         c, m = sizes.integration, sizes.temporal
         kernel = config.temporal_kernel_size
-        self.temporal_block = TemporalBlock(m, int(m * config.temporal_conv_mlp_ratio), kernel)
+        has_temporal, hidden = config.temporal_encoder != "none", int(m * config.temporal_conv_mlp_ratio)
+        joins = has_temporal and (config.exchange_to_integration or is_last)
+        adaptive = config.temporal_encoder == "tada"
+        self.temporal_block = TemporalBlock(m, hidden, kernel, adaptive=adaptive) if has_temporal else None
         self.input_linear = nn.Linear(sizes.width, c)
-        self.to_temporal = nn.Linear(c, m)
-        self.to_integration = ToIntegration(sizes)
+        self.to_temporal = nn.Linear(c, m) if has_temporal and config.exchange_to_temporal else None
+        self.to_integration = ToIntegration(sizes) if joins else None
         self.integration_block = IntegrationBlock(
             c, int(c * config.integration_mlp_ratio), int(c * config.integration_temporal_mlp_ratio), kernel
         )
 
     def forward(
-        self, x: Tensor, r: Tensor | None, tokens: Tensor, grid: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B,T,N,M), r (B,S,L,C) or None for 0, frozen tokens (B,S,L,D) → the next x and r, and m."""
-        b, t, n, width = x.shape
-        x = self.temporal_block(x, grid)
+        self, x: Tensor | None, r: Tensor | None, tokens: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        """x (B,T,N,M) or None without a temporal encoder, r (B,S,L,C) or None for 0, frozen tokens (B,S,L,D)
+        → the next x and r, and m.
+        """
         m = self.input_linear(tokens)
         if r is not None:
             m = m + r
-        # both messages are made of the values before the exchange
-        from_temporal = self.to_integration(x)
+        if x is not None and self.temporal_block is not None:
+            x, m = self._exchange(self.temporal_block(x, grid), m)
+        return x, self.integration_block(m), m
+
+    def _exchange(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        """x and m with each other's messages, both made of the values before the exchange."""
+        joined = m if self.to_integration is None else m + self.to_integration(x)
+        if self.to_temporal is None:
+            return x, joined
         if self.is_last:
             # Nothing reads the temporal features any more. The release has the weights all the same; as a
             # zero they stay part of the graph, whose every weight distributed training expects a gradient of.
-            unread = self.to_temporal.weight.sum() + self.to_temporal.bias.sum()
-            m = m + from_temporal + 0.0 * unread
-        else:
-            to_temporal = self.to_temporal(m[:, :, 1:]).unsqueeze(2)  # (B,S,1,N,M)
-            m = m + from_temporal
-            # nearest-neighbour upsampling by α is a broadcast
-            x = (x.view(b, tokens.shape[1], -1, n, width) + to_temporal).view(b, t, n, width)
-        return x, self.integration_block(m), m
+            return x, joined + 0.0 * (self.to_temporal.weight.sum() + self.to_temporal.bias.sum())
+        b, t, n, width = x.shape
+        message = self.to_temporal(m[:, :, 1:]).unsqueeze(2)  # (B,S,1,N,M)
+        # nearest-neighbour upsampling by α is a broadcast
+        return (x.view(b, m.shape[1], -1, n, width) + message).view(b, t, n, width), joined
 
 
 class PoolingHalf(nn.Module):
@@ -212,7 +221,7 @@ class DistBranch(nn.Module):
         super().__init__()
         self.sizes = sizes
         c = sizes.integration
-        self.stem = TemporalStem(sizes, config.t_patch_size)
+        self.stem = None if config.temporal_encoder == "none" else TemporalStem(sizes, config.t_patch_size)
         last = sizes.layers[-1]
         self.steps = nn.ModuleList(DistStep(config, sizes, is_last=layer == last) for layer in sizes.layers)
         self.pooling = nn.ModuleList(AdaptivePooling(sizes) for _ in range(config.ada_pooling_layers))
@@ -240,6 +249,9 @@ class DistBranch(nn.Module):
                 parameter.normal_(std=parameter[0].numel() ** -0.5)
             elif parameter.ndim >= 2 or kind in ("spatial_query", "video_query"):
                 nn.init.trunc_normal_(parameter, std=_PUBLISHED_STD)
+        for part in self.modules():
+            if isinstance(part, TemporalCalibration):
+                part.initialize()  # so that it changes nothing at the start
         self.proj.normal_(std=self.sizes.integration**-0.5)
         if zero_spatial_query:
             self.spatial_query.zero_()
@@ -249,7 +261,7 @@ class DistBranch(nn.Module):
 
         stream: the tokens (B,S,L,D) of each selected layer, then the frame embeddings (B,S,E).
         """
-        x, r = self.stem(patches), None
+        x, r = None if self.stem is None else self.stem(patches), None
         for step in self.steps:
             tokens = next(stream)
             x, r, m = step(x, r, tokens, grid)
