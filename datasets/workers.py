@@ -110,6 +110,8 @@ class WorkerPool:
             persistent_workers=True,
             worker_init_fn=_start_worker,
             multiprocessing_context=_clean_context(),
+            # Its own: a new iterator must not draw from the generator that dropout draws from.
+            generator=torch.Generator(),
         )
         self._processes: list[BaseProcess] = []
         self._hung: set[int] = set()
