@@ -5,7 +5,7 @@ video (B,3,T,H,W) ──every α-th frame──► ViT ──► frames (B,S,E) 
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.clip import Clip
 from models.interface import Role, VideoFeatures, VideoModel
@@ -32,3 +32,7 @@ class MeanPool(VideoModel):
         else:
             tuned = self.tune_text and name != "clip.text.token_embedding.weight"
         return Role.PRETRAINED if tuned else Role.FROZEN
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Everything of a tuned CLIP, as in ViFi-CLIP's release."""
+        return self.tune_visual or self.tune_text or super().decays(name, parameter)

@@ -1,0 +1,118 @@
+"""The recipes of the compared methods are their published ones, and build what was published."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from runs.config import RunConfig, load_run_config
+
+BASELINES = Path(__file__).resolve().parents[2] / "configs" / "projects" / "baselines"
+RECIPES = sorted(BASELINES.rglob("*.yaml"))
+MODELS = {
+    "st-adapter": "st_adapter",
+    "aim": "aim",
+    "evl": "evl",
+    "xclip": "xclip",
+    "clip-zero-shot": "clip",
+    "clip-linear-probe": "clip",
+    "vifi-clip": "clip",
+}
+PUBLISHED = {
+    # rate of new weights, their decay, global batch, epochs, warm-up
+    "st-adapter k400": (7.5e-4, 0.01, 192, 12, 2),
+    "st-adapter ssv2": (1e-3, 0.01, 256, 50, 2),
+    "aim k400": (3e-4, 0.05, 64, 30, 2.5),
+    "aim ssv2": (3e-4, 0.05, 64, 50, 2.5),
+    "evl k400": (4e-4, 0.05, 256, 53, 0),
+    "evl ssv2": (4e-4, 0.05, 256, 76, 0),
+    "xclip k400": (8e-5, 1e-3, 256, 30, 5),
+}
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parts[-2]}/{path.stem}"
+
+
+def method_of(path: Path) -> str:
+    return next(method for method in sorted(MODELS, key=len, reverse=True) if path.stem.startswith(method))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_a_recipe_is_what_its_name_says(path: Path) -> None:
+    config = load_run_config(path)
+    found = re.search(r"-vit-(b16|l14)(-336px)?-(\d+)f", path.stem)
+    assert found
+    size = {"b16": "ViT-B-16", "l14": "ViT-L-14"}[found[1]] + ("-336" if found[2] else "")
+    assert config.video.backbone.meta_arch_name == size
+    assert config.model.name == MODELS[method_of(path)]
+    assert (config.data.num_input_frames, config.data.sparse_sample_alpha) == (int(found[3]), 1)
+    assert config.train.dataset == path.parts[-2]
+    assert config.video.head.classes_per_head == ((400,) if path.parts[-2] == "k400" else (174,))
+    if config.data.sampling_mode == "interval_based":
+        assert config.data.num_input_frames * config.data.sampling_rate == 128
+    if path.parts[-2] == "ssv2":
+        assert config.augmentation.flip_prob == (0.5 if "zero-shot" in path.stem else 0)
+
+
+@pytest.mark.parametrize("setting", PUBLISHED)
+def test_a_recipe_trains_as_published(setting: str) -> None:
+    method, dataset = setting.split()
+    paths = [
+        path for path in RECIPES if path.parts[-2] == dataset and path.stem.startswith(f"{method}-vit-b16")
+    ]
+    assert paths
+    for path in paths:
+        config = load_run_config(path)
+        optimizer = config.optimizer
+        assert (
+            pytest.approx(optimizer.base_lr * optimizer.new_net_lrmult),
+            optimizer.new_net_weight_decay,
+            config.train.batch_size,
+            optimizer.max_epoch,
+            optimizer.warmup_epochs,
+        ) == PUBLISHED[setting]
+        expected = (4, 3) if method == "xclip" else (3, 1) if dataset == "k400" else (1, 3)
+        assert (config.test.num_ensemble_views, config.test.num_spatial_crops) == expected
+        linear = method != "xclip"
+        assert config.video.head.name == ("linear" if linear else "text")
+        assert config.video.head.dropout_rate == (0.5 if linear else 0)
+
+
+SIZES = {
+    "k400/st-adapter-vit-b16-8f": 7_417_744,
+    "ssv2/st-adapter-vit-b16-8f": 14_354_094,
+    "k400/aim-vit-b16-8f": 10_966_672,
+    "ssv2/aim-vit-b16-8f": 14_343_342,
+    "k400/evl-vit-b16-8f": 33_183_376,
+    "k400/xclip-vit-b16-8f": 131_501_056,
+    "k400/vifi-clip-vit-b16-16f": 124_323_841,
+    "k400/clip-zero-shot-vit-b16-8f": 0,
+    "k400/clip-linear-probe-vit-b16-8f": 512 * 400 + 400,
+}
+
+
+def built_weights(config: RunConfig) -> int:
+    """Trainable weights of what the recipe builds, on the meta device."""
+    import torch
+
+    from models.build import ClipShape, build_heads, build_video_model
+    from models.clip import Clip, describe_architecture
+    from models.heads import Recognizer, trainable_count
+
+    with torch.device("meta"):
+        architecture, _ = describe_architecture(config.video.backbone.meta_arch_name)
+        shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
+        model = build_video_model(config.model, config.video, shape, clip=Clip(architecture))
+        (classes,) = config.video.head.classes_per_head or (0,)
+        head = config.video.head
+        names = [[str(number) for number in range(classes)]]
+        heads = build_heads(head, model, names, ("{}",)) if head.name == "linear" else []
+        return trainable_count(Recognizer(model, heads))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_recipe_trains_as_many_weights_as_published(name: str) -> None:
+    assert built_weights(load_run_config(BASELINES / f"{name}.yaml")) == SIZES[name]
