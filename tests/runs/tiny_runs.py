@@ -131,7 +131,7 @@ def start_run(
     output = Path(config.output_dir)
     log = output.with_name(f"{output.name}.{time.monotonic_ns()}.txt")
     log.touch()
-    port = _free_port()
+    port = free_port()
     started = []
     for rank in range(processes):
         place = {"RANK": str(rank), "WORLD_SIZE": str(processes), "LOCAL_RANK": str(rank)}
@@ -158,7 +158,8 @@ def _run(config: RunConfig, place: dict[str, str], log: Path, before: Callable[[
     os._exit(code)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

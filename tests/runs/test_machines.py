@@ -1,0 +1,65 @@
+"""Two machines, simulated by two torchrun launchers on this one. Slow: real launchers, real start-up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.runs.conftest import Pairs
+from tests.runs.tiny_runs import free_port, words
+
+pytestmark = pytest.mark.slow
+
+
+def _start_machine(
+    number: int, port: int, pairs: dict[str, str], recipe: Path, checkout: Path
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(number)]
+    command += ["--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", str(port)]
+    command += [str(checkout / "runs" / "run.py"), "--cfg", str(recipe), *words(pairs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with recipe.with_name(f"machine{number}.txt").open("ab") as log:
+        return subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+
+
+def _wait_for(mark: str, log: Path, seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while mark not in log.read_text(errors="replace"):
+        assert time.monotonic() < end, log.read_text(errors="replace")
+        time.sleep(0.02)
+
+
+def _pull_the_plug(machine: subprocess.Popen[bytes]) -> None:
+    """Kill the launcher and its worker at once: nobody says goodbye."""
+    launcher = psutil.Process(machine.pid)
+    for process in [*launcher.children(recursive=True), launcher]:
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def test_losing_a_machine_ends_the_run_clearly_and_a_restart_resumes(
+    pairs_of: Pairs, tmp_path: Path, checkout: Path
+) -> None:
+    pairs, recipe = pairs_of(OPTIMIZER__MAX_EPOCH="60", TRAIN__EVAL_PERIOD="60"), tmp_path / "recipe.yaml"
+    recipe.write_text("{}\n")
+    logs = [tmp_path / f"machine{number}.txt" for number in (0, 1)]
+    port = free_port()
+    machines = [_start_machine(number, port, pairs, recipe, checkout) for number in (0, 1)]
+    _wait_for("step 10/", logs[0])
+    _pull_the_plug(machines[1])
+    assert machines[0].wait(90) != 0
+    said = logs[0].read_text()
+    assert "lost contact with another process" in said and "goes on from the newest checkpoint" in said
+    port = free_port()
+    machines = [_start_machine(number, port, pairs, recipe, checkout) for number in (0, 1)]
+    assert [machine.wait(180) for machine in machines] == [0, 0], logs[0].read_text()
+    assert "resumed after step" in logs[0].read_text()
+    assert Path(pairs["OUTPUT_DIR"], "summary.json").exists()
