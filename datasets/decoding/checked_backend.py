@@ -8,6 +8,7 @@ reason. The measurements stand in the table of ``datasets/decoding/README.md``.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 
 import numpy as np
@@ -70,6 +71,9 @@ class CheckedReader(VideoReader):
         return VideoReadError(self.path, self.backend, cause)
 
 
-def first_line(error: Exception) -> str:
-    """The message without the stack trace that native decoders put behind it."""
-    return str(error).strip().split("\n", 1)[0][:300]
+def sentence(error: Exception) -> str:
+    """The message of a native decoder without its source files, line numbers, times and stack trace."""
+    first_line = (str(error).strip() or type(error).__name__).split("\n", 1)[0]
+    for noise in (r"\[[\d:]+\] \S+?:\d+:\s*", r"^\w+, \S+:\d+, ", r"^Check failed: .*? vs\. \d+\)\s*"):
+        first_line = re.sub(noise, "", first_line)
+    return first_line[:300]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.decoding.checked_backend import CheckedReader, first_line
+from datasets.decoding.checked_backend import CheckedReader, sentence
 from datasets.decoding.reader import Frames
 
 TIME_TOLERANCE = 0.002  # seconds; decord gives single precision
@@ -30,7 +30,7 @@ class DecordReader(CheckedReader):
         try:
             self._reader = decord.VideoReader(self.path, ctx=decord.cpu(0), num_threads=self._num_threads)
         except (decord.DECORDError, RuntimeError) as error:
-            raise self._error(first_line(error)) from error
+            raise self._error(sentence(error)) from error
 
     def _objection(self) -> str | None:
         timeline = self.timeline
@@ -57,7 +57,7 @@ class DecordReader(CheckedReader):
             return np.array(self._reader.get_batch(indices.tolist()).asnumpy())
         except (decord.DECORDError, RuntimeError, IndexError) as error:
             self._open()  # after an error its position is unknown
-            raise self._error(first_line(error)) from error
+            raise self._error(sentence(error)) from error
 
     def close(self) -> None:
         self._reader = None

@@ -22,11 +22,9 @@ from datasets.decoding.pixels import read_orientation, rgb_pixels, turn
 from datasets.decoding.reader import Frames, VideoReader, VideoReadError
 from datasets.decoding.scan import ScanResult, scan
 from datasets.decoding.stream import LostFrameError, VideoStream, WrongLandingError
-from datasets.decoding.timeline import Timeline, TimelineCache, read_timeline, with_scanned_times
+from datasets.decoding.timeline import REMEMBERED, Timeline, read_timeline, with_scanned_times
 
 NEAR_FRAMES = 8  # a keyframe this near ahead is reached by decoding on: seeking would not be faster
-
-_timelines = TimelineCache()
 
 
 class PyAVReader(VideoReader):
@@ -52,7 +50,7 @@ class PyAVReader(VideoReader):
         self.fps = self.timeline.fps
 
     def _find_timeline(self, salvage: bool) -> Timeline:
-        known = None if salvage else _timelines.get(self.path)
+        known = None if salvage else REMEMBERED.get(self.path)
         if known is not None:
             return known
         video = self._opened()
@@ -68,7 +66,7 @@ class PyAVReader(VideoReader):
         if len(timeline.times) == 0:
             raise self._error("no frame of it can be decoded")
         if not salvage:
-            _timelines.put(self.path, timeline)
+            REMEMBERED.put(self.path, timeline)
         return timeline
 
     @property

@@ -188,6 +188,11 @@ class TimelineCache:
         self._entries.move_to_end(key)
         return self._entries[key]
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._entries.clear()
+        self._frames = 0
+
     def put(self, path: str, timeline: Timeline) -> None:
         """Remember ``timeline``, forgetting the ones used longest ago."""
         key = self._key(path)
@@ -198,6 +203,10 @@ class TimelineCache:
         while self._frames > self.max_frames and len(self._entries) > 1:
             _, forgotten = self._entries.popitem(last=False)
             self._frames -= len(forgotten.times)
+
+
+REMEMBERED = TimelineCache()
+"""Of this process."""
 
 
 def with_scanned_times(timeline: Timeline, times: NDArray[np.int64], stream: Any) -> Timeline:

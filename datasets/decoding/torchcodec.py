@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.decoding.checked_backend import CheckedReader, first_line
+from datasets.decoding.checked_backend import CheckedReader, sentence
 from datasets.decoding.reader import Frames
 
 TIME_TOLERANCE = 1e-4  # seconds
@@ -35,7 +35,7 @@ class TorchCodecReader(CheckedReader):
                 seek_mode="exact",
             )
         except (RuntimeError, ValueError, OSError) as error:
-            raise self._error(first_line(error)) from error
+            raise self._error(sentence(error)) from error
 
     def _objection(self) -> str | None:
         if len(self._decoder) != self.frame_count:
@@ -49,7 +49,7 @@ class TorchCodecReader(CheckedReader):
             batch = self._decoder.get_frames_at(indices.tolist())
         except (RuntimeError, ValueError, IndexError) as error:
             self._open()  # after an error the decoder would go on with the next frame that it finds
-            raise self._error(first_line(error)) from error
+            raise self._error(sentence(error)) from error
         expected = self.timeline.times[indices] * float(self.timeline.time_base)
         if np.abs(batch.pts_seconds.numpy() - expected).max() > TIME_TOLERANCE:
             self._open()
