@@ -116,7 +116,11 @@ class TemporalMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B,S,L,C) → (B,S,L,C)."""
-        return self.c_proj(quick_gelu(self.conv(self.c_fc(x))))
+        return self.mix(self.c_fc(x))
+
+    def mix(self, hidden: Tensor) -> Tensor:
+        """What follows c_fc: hidden (B,S,L,H) → (B,S,L,C)."""
+        return self.c_proj(quick_gelu(self.conv(hidden)))
 
 
 class IntegrationBlock(nn.Module):
@@ -131,7 +135,19 @@ class IntegrationBlock(nn.Module):
 
     def forward(self, m: Tensor) -> Tensor:
         """m (B,S,L,C) → (B,S,L,C)."""
-        return self.mlp(self.ln(m)) + self.temporal_mlp(self.ln_temporal(m))
+        # Both norms centre and scale alike; what they learn on top is folded into the Linears behind them, so
+        # that one pass over m and one matrix product serve both.
+        weights, biases = zip(
+            *(
+                (fc.weight * ln.weight, fc.bias + fc.weight @ ln.bias)
+                for ln, fc in ((self.ln, self.mlp.c_fc), (self.ln_temporal, self.temporal_mlp.c_fc))
+            ),
+            strict=True,
+        )
+        normed = F.layer_norm(m.float(), m.shape[-1:], eps=self.ln.eps).to(m.dtype)
+        hidden = F.linear(normed, torch.cat(weights), torch.cat(biases))
+        spatial, temporal = hidden.split([len(weight) for weight in weights], dim=-1)
+        return self.mlp.c_proj(quick_gelu(spatial)) + self.temporal_mlp.mix(temporal)
 
 
 class DistStep(nn.Module):
@@ -176,7 +192,8 @@ class DistStep(nn.Module):
             # zero they stay part of the graph, whose every weight distributed training expects a gradient of.
             return x, joined + 0.0 * (self.to_temporal.weight.sum() + self.to_temporal.bias.sum())
         b, t, n, width = x.shape
-        message = self.to_temporal(m[:, :, 1:]).unsqueeze(2)  # (B,S,1,N,M)
+        # of all tokens, then without the class token: slicing the narrower side copies less
+        message = self.to_temporal(m)[:, :, 1:].unsqueeze(2)  # (B,S,1,N,M)
         # nearest-neighbour upsampling by α is a broadcast
         return (x.view(b, m.shape[1], -1, n, width) + message).view(b, t, n, width), joined
 

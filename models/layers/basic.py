@@ -6,6 +6,7 @@ Shapes: x (..., channels). Parameter names are OpenAI's, so that released weight
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +17,23 @@ _QUICK_GELU_SLOPE = 1.702
 Activation = Callable[[Tensor], Tensor]
 
 
+class _QuickGelu(torch.autograd.Function):
+    """silu(a x) / a = x · sigmoid(a x) with one buffer on the way forward, and its input kept for the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return F.silu(x * _QUICK_GELU_SLOPE, inplace=True).mul_(1 / _QUICK_GELU_SLOPE)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return torch.ops.aten.silu_backward(gradients[0], x * _QUICK_GELU_SLOPE)
+
+
 def quick_gelu(x: Tensor) -> Tensor:
     """x · sigmoid(1.702 x), the activation of OpenAI's CLIP (Hendrycks & Gimpel 2016, section 2)."""
-    # silu(a x) / a is the same function in one kernel that keeps only its input for the backward pass
-    return F.silu(x * _QUICK_GELU_SLOPE) * (1 / _QUICK_GELU_SLOPE)
+    return _QuickGelu.apply(x)
 
 
 class LayerNorm(nn.LayerNorm):
