@@ -6,6 +6,7 @@ reads rightly is decided by :class:`~datasets.decoding.checked_backend.CheckedRe
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,15 @@ from datasets.decoding.reader import Frames
 TIME_TOLERANCE = 0.002  # seconds; decord gives single precision
 
 
+def load_decord() -> Any:
+    """The library. Raises ImportError or OSError where it does not work."""
+    import torch  # noqa: F401  # decord loaded before torch freezes or crashes some machines
+
+    decord = importlib.import_module("decord")
+    decord.logging.set_level(decord.logging.QUIET)  # what goes wrong is raised, too
+    return decord
+
+
 class DecordReader(CheckedReader):
     """Reads a video file with decord; ``num_threads`` 0 leaves the number to decord."""
 
@@ -24,9 +34,7 @@ class DecordReader(CheckedReader):
     _reader: Any = None
 
     def _open(self) -> None:
-        import decord
-        import torch  # noqa: F401  # decord loaded before torch freezes or crashes some machines
-
+        decord = load_decord()
         try:
             self._reader = decord.VideoReader(self.path, ctx=decord.cpu(0), num_threads=self._num_threads)
         except (decord.DECORDError, RuntimeError) as error:
@@ -49,8 +57,7 @@ class DecordReader(CheckedReader):
         return None
 
     def _decode(self, indices: NDArray[np.int64]) -> Frames:
-        import decord
-
+        decord = load_decord()
         if self._reader is None:
             raise ValueError(f"the reader of {self.path!r} is closed")
         try:

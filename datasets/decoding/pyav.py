@@ -95,7 +95,7 @@ class PyAVReader(VideoReader):
             yield from (self.get_frames([index])[0] for index in range(self.frame_count))
             return
         video.rewind()
-        frames = video.frames(video.packets(), ordered=self.timeline.is_ordered)
+        frames = video.frames(video.packets(), ordered=not self.timeline.needs_scan)
         while (frame := self._guard(next, frames, None)) is not None:
             if frame.is_corrupt:
                 raise self._error(f"the file is damaged: frame {count} is corrupt")
@@ -118,15 +118,17 @@ class PyAVReader(VideoReader):
         raise self._error(f"frame {min(slots)} of {self.frame_count} does not decode")
 
     def _decode_by_time(self, video: VideoStream, indices: NDArray[np.int64]) -> Frames:
+        import av
+
         output = _Output(len(indices), video.declared_size)
-        times = self.timeline.times[indices]
+        times, trusted = self.timeline.times[indices], not self.timeline.needs_scan
         for first, stop, key in self._runs(indices, times):
             slots = {int(times[slot]): slot for slot in range(first, stop)}
-            with contextlib.suppress(WrongLandingError, LostFrameError):
+            with contextlib.suppress(WrongLandingError, LostFrameError, av.error.FFmpegError):
                 self._collect(self._frames_from_key(video, key, slots), slots, output)
             if slots:  # a keyframe that is none, or a decoder thrown off by the skipping: the slow, sure way
                 video.rewind()
-                self._collect(video.frames(video.packets(), ordered=True), slots, output)
+                self._collect(video.frames(video.packets(), ordered=trusted), slots, output)
             if slots:
                 missing = int(np.searchsorted(self.timeline.times, min(slots)))
                 raise self._error(f"the file is damaged: frame {missing} does not decode")
@@ -142,15 +144,16 @@ class PyAVReader(VideoReader):
             yield first, stop, int(keys[first])
 
     def _frames_from_key(self, video: VideoStream, key: int, wanted: dict[int, int]) -> Iterator[Any]:
+        trusted = not self.timeline.needs_scan
         if key <= 0:
             video.rewind()
-            yield from video.frames(video.packets(), ordered=True, only=wanted)
+            yield from video.frames(video.packets(), ordered=trusted, only=wanted)
             return
         key_time = int(self.timeline.key_times[key])
         decode_time = int(self.timeline.key_decode_times[key])
         landed_on, packets = video.packets_from(key_time, decode_time)
         verified = False
-        for frame in video.frames(packets, ordered=True, since=landed_on, only=wanted):
+        for frame in video.frames(packets, ordered=trusted, since=landed_on, only=wanted):
             # Frames shown before the keyframe may lean on frames that were not decoded: they are not used.
             if not verified and frame.pts is not None and frame.pts >= landed_on:
                 if frame.pts != landed_on or not frame.key_frame:
@@ -163,7 +166,7 @@ class PyAVReader(VideoReader):
         """Put the frames whose time is in ``slots`` in their places, removing them from ``slots``."""
         for frame in frames:
             if frame.is_corrupt:  # even if it is not wanted: others may depend on it
-                raise self._error("the file is damaged: the decoder marks a frame as corrupt")
+                raise LostFrameError("the file is damaged: the decoder marks a frame as corrupt")
             slot = slots.pop(frame.pts, None)
             if slot is not None:
                 output.put(slot, frame)

@@ -52,9 +52,9 @@ class VideoStream:
     def _open(self) -> None:
         self.container = open_container(self.path)
         self.stream = self.container.streams.best("video")
-        if self.stream is None:
+        if self.stream is None or self.stream.codec_context is None:
             self.container.close()
-            raise NoVideoStreamError("it has no video stream")
+            raise NoVideoStreamError("it has no video stream that can be decoded")
         self.codec = self.stream.codec_context
         self.codec.thread_count = self._num_threads
         self.fresh = True
@@ -137,4 +137,4 @@ class _DueFrames:
         """Strike a frame off. Raises LostFrameError when one is due that should have come before it."""
         self._times.discard(frame.pts)
         if frame.pts is not None and self._times and min(self._times) < frame.pts:
-            raise LostFrameError(f"the frame before {frame.time:.3f} s is lost")
+            raise LostFrameError(f"the file is damaged: the frame before {frame.time:.3f} s is lost")

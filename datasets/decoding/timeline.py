@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.decoding.matroska import missing_bytes
 from datasets.decoding.stream import VideoStream
 
 # Presentation times in these containers are guesses of the demuxer.
@@ -98,7 +99,7 @@ def read_timeline(video: VideoStream) -> Timeline:
         packet_count=len(packets.times),
         hides_frames=any(packets.hidden),
         needs_scan=not trusted,
-        damage=_damage(packets, container, stream),
+        damage=_damage(packets, video),
     )
 
 
@@ -145,9 +146,9 @@ def _keyframes(packets: _Packets) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     return table[:, 0], table[:, 1]
 
 
-def _damage(packets: _Packets, container: Any, stream: Any) -> str | None:
+def _damage(packets: _Packets, video: VideoStream) -> str | None:
     """What is wrong with the file as far as its packets tell."""
-    count = len(packets.times)
+    count, container = len(packets.times), video.container.format.name
     if packets.error is not None:
         return f"reading stops after {count} frames: {packets.error}"
     if count == 0:
@@ -155,9 +156,11 @@ def _damage(packets: _Packets, container: Any, stream: Any) -> str | None:
     if packets.corrupt:
         return f"a packet is cut short or marked corrupt ({count} packets in all)"
     # An AVI header often counts one frame too many; a sample table (mp4, mov) is exact.
-    spare = 1 if "avi" in container.format.name else 0
-    if count + spare < stream.frames:
-        return f"{count} of {stream.frames} frames are in the file"
+    spare = 1 if container == "avi" else 0
+    if count + spare < video.stream.frames:
+        return f"{count} of {video.stream.frames} frames are in the file"
+    if "matroska" in container and (missing := missing_bytes(video.path)):
+        return f"its last {missing} bytes are missing ({count} frames are in the file)"
     return None
 
 

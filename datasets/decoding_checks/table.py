@@ -33,11 +33,7 @@ def examine_files(
 def _examine(folder: str, backends: tuple[str, ...], name: str) -> Row:
     path = os.path.join(folder, name)
     reference = read_reference(path)
-    shown = (
-        f"{reference.frame_count} frame{'s' * (reference.frame_count > 1)}"
-        if reference.frame_count
-        else "nothing"
-    )
+    shown = f"{reference.frame_count} frame{'s' * (reference.frame_count != 1)}"
     if reference.error is not None and reference.frame_count:
         shown += ", then an error"
     return Row(name, shown, tuple(examine(path, backend, reference) for backend in backends))
