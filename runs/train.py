@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from runs.timetable import Timetable
 from runs.training_state import Progress, TrainingState
@@ -48,6 +49,9 @@ class TrainingData(Protocol):
 
     def name_of(self, video_id: int) -> str:
         """The path of a video."""
+
+    def to_look_at(self, batches: Sequence[Any]) -> Tensor:
+        """A few clips of this process's micro-batches, uint8 (n,3,T,H,W), as they come from the workers."""
 
     def close(self) -> None:
         """End worker processes, if there are any."""
@@ -125,6 +129,7 @@ class Trainer:
             outcome = self.step(makers)
             stop_code = self._count(outcome, batches, signals.code)
         with self.stopwatch.measure("logging"):
+            self.watch.show_once(lambda: self.data.to_look_at(batches), self.progress.step)
             self.watch.stepped(self.progress, outcome, highest_learning_rate(self.step.optimizer))
         self._check_health(outcome)
         if stop_code:

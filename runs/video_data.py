@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from datasets.batch import ReadFailure, VideoBatch
 from datasets.decoding.opening import open_video
@@ -75,6 +76,10 @@ class TrainingSteps:
     def name_of(self, video_id: int) -> str:
         """The path of a video."""
         return self._split.records[video_id].path
+
+    def to_look_at(self, batches: Sequence[VideoBatch]) -> Tensor:
+        """Up to four clips, uint8 (n,3,T,H,W)."""
+        return batches[0].clips()[:4]
 
     def close(self) -> None:
         """End the worker processes."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from runs.timetable import Timetable
 from runs.training_state import Progress
@@ -37,6 +38,7 @@ class Watch:
         self._timetable, self._total_steps = timetable, timetable.total_steps
         self._clips_per_step = clips_per_step
         self._speaks = distributed.is_main()
+        self._shown = False
         self._bar = self._new_bar(0)
         self._lines_at = {"step": 0, "seconds": 0.0, "data": 0.0}
 
@@ -66,6 +68,12 @@ class Watch:
             self._tell(self._values(progress, outcome, rate), progress.step)
         if due:
             progress.window_loss, progress.window_steps = 0.0, 0
+
+    def show_once(self, clips: Callable[[], Tensor], step: int) -> None:
+        """The first clips since the start or a resume, uint8 (n,3,T,H,W), for those who keep pictures."""
+        if self._trackers and not self._shown:
+            self._trackers.clips("train/clips", clips(), step)
+        self._shown = True
 
     def record(self, kind: str, values: Mapping[str, float], step: int) -> None:
         """Numbers of another kind than training ("validation", "test")."""
