@@ -69,7 +69,7 @@ class DataConfig:
     sparse_sample_alpha: int = 2
     """Every alpha-th of the T frames enters the frozen image encoder, T/alpha in all."""
     num_test_frames: int | None = None
-    """T in validation and test; null: DATA.NUM_INPUT_FRAMES. Not every model takes clips of another length."""
+    """T in validation and test; null: DATA.NUM_INPUT_FRAMES. Not every model takes another length."""
     sampling_mode: Literal["segment_based", "interval_based", "segment_offset"] = "segment_based"
     """segment_based: one frame from each of T equal parts of the video; interval_based: T frames at a
     fixed rate; segment_offset: as segment_based, in the way of the text-video recipes."""

@@ -45,8 +45,8 @@ def check_captions(split: AnnotatedSplit) -> None:
         more = f" and {len(without) - _MOST_LISTED} more" if len(without) > _MOST_LISTED else ""
         raise AnnotationError(
             f"{split.source}: {len(without)} of {len(split)} videos have no caption: "
-            f"{', '.join(without[:_MOST_LISTED])}{more}. Remedy: retrieval needs lists with captions (msrvtt, "
-            "didemo, lsmdc, or a CSV with the columns path and caption)"
+            f"{', '.join(without[:_MOST_LISTED])}{more}. Remedy: retrieval needs lists with captions "
+            "(msrvtt, didemo, lsmdc, or a CSV with the columns path and caption)"
         )
 
 

@@ -11,15 +11,18 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.architecture import key_problems
+from models.clip4clip_conversion import from_clip4clip_release, is_clip4clip_release
 from models.conversion import from_dist_release, is_dist_release
 from models.heads import Recognizer
 from models.interface import Role
 from models.key_table import ConversionError
 from models.layers.temporal import interpolate_in_time
 from models.peer_conversion import from_peer_release, peer_layout
+from models.retriever import Retriever
+from models.stan_conversion import from_stan_release, is_stan_release
 from models.weight_files import read_weight_file
 from utils.logging import get_logger
 
@@ -33,13 +36,13 @@ _PARTS_OF_CLIP = tuple(
 )
 
 
-def load_trained_weights(network: Recognizer, path: Path) -> None:
+def load_trained_weights(network: Recognizer | Retriever, path: Path) -> None:
     """Fill `network` from a file of a trained model. Raises ConversionError when it does not fit."""
     tensors = dict(read_weight_file(path).tensors)
     fill_from(network, tensors, str(path))
 
 
-def fill_from(network: Recognizer, tensors: Mapping[str, Tensor], source: str) -> None:
+def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], source: str) -> None:
     """Fill `network` with weights under the release's names or this project's. Raises ConversionError."""
     own = network.state_dict()
     if is_dist_release(tensors):
@@ -47,6 +50,10 @@ def fill_from(network: Recognizer, tensors: Mapping[str, Tensor], source: str) -
         tensors = {
             f"model.{name}": tensor for name, tensor in from_dist_release(tensors, model_state).items()
         }
+    elif is_stan_release(tensors):
+        tensors = {f"model.{name}": tensor for name, tensor in from_stan_release(tensors).items()}
+    elif is_clip4clip_release(tensors):
+        tensors = {f"model.{name}": tensor for name, tensor in from_clip4clip_release(tensors).items()}
     elif layout := peer_layout(tensors):
         tensors = from_peer_release(tensors, layout, own)
     given = {name: _fitted(name, tensor, own.get(name)) for name, tensor in tensors.items()}
@@ -74,9 +81,10 @@ def _fitted(name: str, tensor: Tensor, own: Tensor | None) -> Tensor:
     return tensor
 
 
-def _optional(network: nn.Module, given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> set[str]:
+def _optional(
+    network: Recognizer | Retriever, given: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> set[str]:
     """Names that the file may lack: the frozen weights of a part of CLIP, all of them or none."""
-    assert isinstance(network, Recognizer)
     frozen = {name for name in own if network.role(name) is Role.FROZEN}
     optional: set[str] = set()
     for part in _PARTS_OF_CLIP:

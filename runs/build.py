@@ -15,16 +15,15 @@ import torch
 from torch import nn
 
 from datasets.records import AnnotatedSplit
-from models.heads import Recognizer
 from models.interface import Role
-from models.losses import soft_cross_entropy
-from runs.build_data import build_prepare, build_timetable, build_training_steps
+from runs.build_data import build_timetable
 from runs.config import RunConfig
 from runs.output_folder import OutputFolder
+from runs.task import Task, TrainedNetwork
 from runs.timetable import Timetable
 from runs.train import LoopSettings, Trainer
 from runs.training_state import Progress, TrainingState
-from runs.training_step import TrainingStep
+from runs.training_step import Objective, TrainingStep
 from runs.watching import Watch
 from utils import distributed
 from utils.checkpoint import frozen_fingerprint
@@ -82,15 +81,16 @@ def build_trackers(config: RunConfig, folder: OutputFolder) -> Trackers:
 
 
 def build_trainer(
-    place: Workplace, model: Recognizer, split: AnnotatedSplit, validate: Callable[[], float]
+    place: Workplace, task: Task, split: AnnotatedSplit, validate: Callable[[], float]
 ) -> Trainer:
     """A trainer in its initial state. Raises ConfigError for batches that cannot be made, or nothing to
     train.
     """
     config = place.config
     timetable = build_timetable(config, split)
-    data = build_training_steps(config, split, timetable)
-    step = _build_step(place, model)
+    data = task.training_steps(split, timetable)
+    model = task.network
+    step = _build_step(place, model, task.objective)
     frozen_sha256 = _frozen_sha256_of_all(model)
     state = TrainingState(
         model=model,
@@ -109,7 +109,7 @@ def build_trainer(
         schedule=build_schedule(config.optimizer, config.train.batch_size),
         timetable=timetable,
         data=data,
-        prepare=build_prepare(config, split.num_classes, place.device),
+        prepare=task.prepare(split),
         validate=validate,
         settings=LoopSettings(config.train.checkpoint_steps, config.train.max_nonfinite_steps),
         checkpoints=CheckpointFolder(place.folder.checkpoints, config.train.keep_last),
@@ -131,7 +131,7 @@ def build_schedule(settings: OptimizerConfig, batch_size: int) -> LearningRateSc
     )
 
 
-def group_settings(model: Recognizer, settings: OptimizerConfig) -> SettingsOf:
+def group_settings(model: TrainedNetwork, settings: OptimizerConfig) -> SettingsOf:
     """Learning-rate multiplier and weight decay of a parameter, from its role in the model."""
 
     def settings_of(name: str, parameter: nn.Parameter) -> GroupSettings:
@@ -145,7 +145,7 @@ def group_settings(model: Recognizer, settings: OptimizerConfig) -> SettingsOf:
     return settings_of
 
 
-def _build_step(place: Workplace, model: Recognizer) -> TrainingStep:
+def _build_step(place: Workplace, model: TrainedNetwork, objective: Objective) -> TrainingStep:
     config = place.config
     try:
         groups = parameter_groups(model, group_settings(model, config.optimizer))
@@ -161,13 +161,13 @@ def _build_step(place: Workplace, model: Recognizer) -> TrainingStep:
         optimizer=build_adamw(groups, config.optimizer.betas),
         scaler=place.precision.scaler(),
         precision=place.precision,
-        loss_function=soft_cross_entropy,
+        objective=objective,
         average=WeightAverage(model, ema.decay) if ema.enable else None,
         max_gradient_norm=config.train.clip_grad_norm,
     )
 
 
-def _frozen_sha256_of_all(model: Recognizer) -> str:
+def _frozen_sha256_of_all(model: nn.Module) -> str:
     """Frozen weights are not communicated, so every process must have loaded the same ones."""
     found = distributed.gather(frozen_fingerprint(model))
     if len(set(found)) > 1:

@@ -19,6 +19,7 @@ from datasets.loader import VideoLoader
 from datasets.mixing import ClipMixer, MixSettings
 from datasets.records import AnnotatedSplit
 from datasets.sampling import ClipSampling
+from datasets.text_video_dataset import check_captions, one_record_per_caption
 from datasets.transforms.colour import ColourJitter
 from datasets.transforms.device import DeviceTransform
 from datasets.transforms.erasing import RandomErasing
@@ -46,14 +47,27 @@ def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
         splits["train"] = _load(config, name, "train", config.data.train_list)
         splits["validation"] = _load(config, name, evaluation_split(name), config.data.val_list)
     if config.test.enable:
-        name, data = config.test_dataset, config.data
-        list_file = data.test_list or (data.val_list if name == config.train.dataset else "")
-        splits["test"] = _load(config, name, evaluation_split(name), list_file)
+        splits["test"] = _load_test_split(config)
     for other in splits.keys() - {"train"}:
         if "train" in splits:
             check_same_classes(splits["train"], splits[other])
     _check_missing(config, splits)
+    if config.task_type == "retrieval" and config.retrieval.captions == "all" and "train" in splits:
+        splits["train"] = one_record_per_caption(splits["train"])
     return splits
+
+
+def load_class_names(config: RunConfig) -> tuple[tuple[str, ...], ...]:
+    """Names of the classes that a run is about, per head, from its annotation lists. Raises AnnotationError."""
+    if config.train.dataset:
+        return _load(config, config.train.dataset, "train", config.data.train_list).class_names
+    return _load_test_split(config).class_names
+
+
+def _load_test_split(config: RunConfig) -> AnnotatedSplit:
+    name, data = config.test_dataset, config.data
+    list_file = data.test_list or (data.val_list if name == config.train.dataset else "")
+    return _load(config, name, evaluation_split(name), list_file)
 
 
 def _check_missing(config: RunConfig, splits: Mapping[str, AnnotatedSplit]) -> None:
@@ -84,7 +98,9 @@ def _load(config: RunConfig, dataset: str, split: str, list_file: str) -> Annota
         fold=config.data.split,
         reader=load_custom_components(config.custom).datasets.get(dataset),
     )
-    if not loaded.class_names:
+    if config.task_type == "retrieval":
+        check_captions(loaded)
+    elif not loaded.class_names:
         raise AnnotationError(f"{dataset} has no classes to recognise: it is a text-video data set")
     return loaded
 
@@ -128,13 +144,18 @@ def micro_batch_size(config: RunConfig) -> int:
     return micro
 
 
-def build_training_steps(config: RunConfig, split: AnnotatedSplit, timetable: Timetable) -> TrainingSteps:
+def build_training_steps(
+    config: RunConfig,
+    split: AnnotatedSplit,
+    timetable: Timetable,
+    dataset_type: type[VideoDataset] = VideoDataset,
+) -> TrainingSteps:
     """The training data of this process."""
     flip = _flip(config)
-    dataset = VideoDataset(
+    dataset = dataset_type(
         split.records,
         _opener(config),
-        build_sampling(config),
+        build_sampling(config, training=True),
         _train_transform(config, flip),
         training=True,
         seed=config.random_seed,
@@ -210,11 +231,11 @@ def _opener(config: RunConfig) -> VideoOpener:
     return VideoOpener(config.data.data_root_dir, decoder, config.data_loader.decoder_threads)
 
 
-def build_sampling(config: RunConfig) -> ClipSampling:
+def build_sampling(config: RunConfig, *, training: bool = False) -> ClipSampling:
     """Which frames make up a clip."""
     data = config.data
     return ClipSampling(
-        num_frames=data.num_input_frames,
+        num_frames=data.num_input_frames if training else data.test_frames,
         mode=data.sampling_mode,
         sampling_rate=data.sampling_rate,
         target_fps=data.target_fps,

@@ -14,6 +14,7 @@ from models.build import ClipShape, ModelBuilder, build_recognizer, build_video_
 from models.heads import Recognizer
 from models.interface import VideoModel
 from models.loading import load_trained_weights
+from models.retriever import Retriever
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.config import RunConfig
@@ -33,17 +34,40 @@ def build_network(
     """
     text = config.data.dataset_label_text
     templates = [f"{text.prompt_prefix}{template}" for template in text.templates]
-    shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
     names = [[class_words(name) for name in head] for head in class_names]
     try:
-        model = build_video_model(config.model, config.video, shape, own_models=build_own_models(config))
-        network = build_recognizer(config.video.head, model.to(device), names, templates).to(device)
+        model = _build_model(config).to(device)
+        network = build_recognizer(config.video.head, model, names, templates).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if config.train.activation_checkpointing:
-        blocks = recompute_activations(network.model)
-        get_logger().info("%d blocks recompute their activations in the backward pass", blocks)
+    _checkpoint_activations(config, network.model)
     return network
+
+
+def build_retriever(config: RunConfig, device: torch.device) -> Retriever:
+    """The network that matches texts with videos, with CLIP's weights, otherwise new.
+
+    Raises ConfigError for sizes that do not fit and weights that cannot be had.
+    """
+    settings = config.retrieval
+    try:
+        model = _build_model(config)
+        network = Retriever(model, alignment=settings.alignment, temperature=settings.temperature).to(device)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    _checkpoint_activations(config, network.model)
+    return network
+
+
+def _build_model(config: RunConfig) -> VideoModel:
+    shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
+    return build_video_model(config.model, config.video, shape, own_models=build_own_models(config))
+
+
+def _checkpoint_activations(config: RunConfig, model: VideoModel) -> None:
+    if config.train.activation_checkpointing:
+        blocks = recompute_activations(model)
+        get_logger().info("%d blocks recompute their activations in the backward pass", blocks)
 
 
 def build_own_models(config: RunConfig) -> dict[str, ModelBuilder]:
@@ -58,7 +82,7 @@ def build_own_models(config: RunConfig) -> dict[str, ModelBuilder]:
     return {name: adapted(builder) for name, builder in custom.models.items()}
 
 
-def load_weights(network: Recognizer, name_or_path: str, key: str) -> None:
+def load_weights(network: Recognizer | Retriever, name_or_path: str, key: str) -> None:
     """Fill `network` with trained weights: this project's checkpoints (averaged ones where there are),
     releases.
 

@@ -16,6 +16,7 @@ from models.config import (
     ModelConfig,
     VideoConfig,
 )
+from models.retrieval_config import RetrievalConfig
 from runs.release_keys import RELEASE_VOCABULARY
 from runs.train_config import TestConfig, TrainConfig
 from utils.config import Resolved, load_config, require, resolve_config
@@ -57,8 +58,8 @@ class CustomConfig:
 class RunConfig:
     """A run: what is trained, on what, how, and where the results go."""
 
-    task_type: Literal["classification"] = "classification"
-    """What the model is trained and tested for."""
+    task_type: Literal["classification", "retrieval"] = "classification"
+    """What the model is trained and tested for: classes of videos, or texts that belong to videos."""
     output_dir: str = "output"
     """Folder of everything that the run writes."""
     output_cfg_file: str = "config.yaml"
@@ -84,6 +85,7 @@ class RunConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     video: VideoConfig = field(default_factory=VideoConfig)
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     tensorboard: TensorboardConfig = field(default_factory=TensorboardConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
@@ -99,6 +101,7 @@ class RunConfig:
         self._check_model()
         self._check_crops()
         self._check_mixing()
+        self._check_retrieval()
 
     def _check_model(self) -> None:
         require(
@@ -149,6 +152,21 @@ class RunConfig:
             f"{micro} clips are not whole groups of AUGMENTATION.MIXUP.GROUP_SIZE {group} for mixing",
             f"set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of {micro}",
         )
+
+    def _check_retrieval(self) -> None:
+        if self.task_type != "retrieval":
+            return
+        for key, given, remedy in (
+            ("AUGMENTATION.MIXUP.ENABLE", self.augmentation.mixes, "a text belongs to one video: set MIXUP and "
+             "CUTMIX to false"),
+            ("AUGMENTATION.BATCH_AUG.ENABLE", self.augmentation.batch_aug.enable, "a video would be its own "
+             "negative: set it to false"),
+            ("TRAIN.MICRO_BATCH_SIZE", self.train.micro_batch_size is not None, "the loss compares all pairs of a "
+             "batch, which a part of it cannot: leave it out, and save memory by TRAIN.ACTIVATION_CHECKPOINTING"),
+            ("TEST.NUM_ENSEMBLE_VIEWS", self.test.num_views != 1, "retrieval takes one view of a video: set it and "
+             "TEST.NUM_SPATIAL_CROPS to 1"),
+        ):  # fmt: skip
+            require(not given, key, "does not go with TASK_TYPE retrieval", remedy)
 
     @property
     def test_dataset(self) -> str:

@@ -60,6 +60,16 @@ class EvaluationResult:
         """Percentage of videos that every head has right (with one head: its top-1)."""
         return 100.0 * self.all_heads_correct / self.videos if self.videos else float("nan")
 
+    @property
+    def score(self) -> float:
+        """What "best" means."""
+        return self.top1
+
+    @property
+    def headline(self) -> str:
+        """The score in words."""
+        return f"top-1 {self.top1:.2f} % of {self.videos} videos"
+
     def values(self) -> dict[str, float]:
         """The numbers for logs: top-1, top-5 and mean class accuracy, per head where there are several."""
         values: dict[str, float] = {

@@ -15,30 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from datasets.records import AnnotatedSplit
-from models.heads import Recognizer
 from runs.build import Workplace, build_trainer, build_workplace
-from runs.build_data import (
-    build_device_transform,
-    build_evaluation_videos,
-    build_timetable,
-    load_splits,
-    micro_batch_size,
-)
-from runs.build_model import build_network, load_weights
+from runs.build_data import build_timetable, load_splits, micro_batch_size
+from runs.build_model import load_weights
+from runs.build_task import build_task
 from runs.cli import Invocation
 from runs.config import RunConfig
-from runs.evaluate import EvaluationResult, Evaluator
 from runs.output_folder import OutputFolder
 from runs.process import exit_code_of, start_process
-from runs.report import (
-    results_table,
-    test_facts,
-    write_results_table,
-    write_summary,
-    write_test_report,
-    write_training_report,
-)
+from runs.report import write_results_table, write_summary, write_training_report
 from runs.summary import run_facts, training_facts, weights_facts
+from runs.task import Examiner, Task, TaskResult
 from runs.train import Trainer
 from utils import distributed
 from utils.config import ConfigError, to_yaml
@@ -71,9 +58,7 @@ def _run(invocation: Invocation) -> None:
             return
         _tell_beginning(invocation, splits)
         place = build_workplace(config, folder, device)
-        names = next(iter(splits.values())).class_names
-        network = build_network(config, names, device)
-        facts = _train_and_test(place, network, splits)
+        facts = _train_and_test(place, build_task(place, splits), splits)
         if distributed.is_main():
             write_summary(folder, {**facts, **run_facts(invocation, place)})
         place.trackers.close()
@@ -122,33 +107,30 @@ def _warn_of_trained_videos(splits: Splits, use: str) -> None:
         )
 
 
-def _train_and_test(place: Workplace, network: Recognizer, splits: Splits) -> dict[str, Any]:
+def _train_and_test(place: Workplace, task: Task, splits: Splits) -> dict[str, Any]:
     """What the summary says of both."""
     config, facts = place.config, {}
-    transform = build_device_transform(config)
-    classes = next(iter(splits.values())).num_classes
-    evaluator = Evaluator(network, transform, place.precision, place.device, classes)
     trainer = None
     if config.train.enable:
-        trainer = _train(place, network, splits, evaluator)
+        trainer = _train(place, task, splits)
         facts["training"] = training_facts(trainer, splits["train"])
     else:
-        _take_tested_weights(config, network)
+        _take_tested_weights(config, task)
         distributed.on_main(lambda: place.folder.write_config(config))
     if config.test.enable:
-        facts["test"] = _test(place, evaluator, splits["test"], trainer)
+        facts["test"] = _test(place, task, splits["test"], trainer)
     if distributed.is_main():
         write_training_report(place.folder)
-    facts["weights"] = weights_facts(network)
+    facts["weights"] = weights_facts(task.network)
     return facts
 
 
-def _take_tested_weights(config: RunConfig, network: Recognizer) -> None:
+def _take_tested_weights(config: RunConfig, task: Task) -> None:
     """For a run that only tests. Raises ConfigError when trained weights are needed and none are named."""
     path = config.test.checkpoint_file_path
     if path:
-        load_weights(network, path, "TEST.CHECKPOINT_FILE_PATH")
-    elif any(weight.requires_grad for weight in network.parameters()):
+        load_weights(task.network, path, "TEST.CHECKPOINT_FILE_PATH")
+    elif any(weight.requires_grad for weight in task.network.parameters()):
         raise ConfigError(
             f"model {config.model.name!r} has weights of its own, and this run does not train them",
             key="TEST.CHECKPOINT_FILE_PATH",
@@ -156,17 +138,17 @@ def _take_tested_weights(config: RunConfig, network: Recognizer) -> None:
         )
 
 
-def _train(place: Workplace, network: Recognizer, splits: Splits, evaluator: Evaluator) -> Trainer:
-    videos = build_evaluation_videos(place.config, splits["validation"], final=False)
+def _train(place: Workplace, task: Task, splits: Splits) -> Trainer:
+    examine = task.examiner(splits["validation"], final=False)
 
     def validate() -> float:
         with trainer.weights_to_evaluate():
-            result = evaluator(videos, "validation")
+            result: TaskResult = examine("validation")
         _record(trainer, "validation", result)
-        return result.top1
+        return result.score
 
-    trainer = build_trainer(place, network, splits["train"], validate)
-    _start_or_resume(place, trainer, network)
+    trainer = build_trainer(place, task, splits["train"], validate)
+    _start_or_resume(place, trainer, task)
     try:
         trainer.run()
     finally:
@@ -175,7 +157,7 @@ def _train(place: Workplace, network: Recognizer, splits: Splits, evaluator: Eva
     return trainer
 
 
-def _start_or_resume(place: Workplace, trainer: Trainer, network: Recognizer) -> None:
+def _start_or_resume(place: Workplace, trainer: Trainer, task: Task) -> None:
     """Take the state of the newest whole checkpoint, or begin; every process takes the main one's."""
     checkpoints, config, logger = trainer.checkpoints, place.config, get_logger()
     leftovers = distributed.on_main(checkpoints.remove_partial_files)
@@ -190,33 +172,30 @@ def _start_or_resume(place: Workplace, trainer: Trainer, network: Recognizer) ->
         logger.info("resumed after step %d of %d from %s", trainer.progress.step, total, found.path)
     else:
         if config.train.checkpoint_file_path:
-            load_weights(network, config.train.checkpoint_file_path, "TRAIN.CHECKPOINT_FILE_PATH")
+            load_weights(task.network, config.train.checkpoint_file_path, "TRAIN.CHECKPOINT_FILE_PATH")
         seed_everything(config.random_seed, distributed.rank())
         trainer.watch.resumed(trainer.progress)
     distributed.on_main(lambda: place.folder.write_config(config))
 
 
-def _test(
-    place: Workplace, evaluator: Evaluator, split: AnnotatedSplit, trainer: Trainer | None
-) -> dict[str, Any]:
+def _test(place: Workplace, task: Task, split: AnnotatedSplit, trainer: Trainer | None) -> dict[str, Any]:
     """Test with all views; write the reports; returns what the summary says."""
-    videos = build_evaluation_videos(place.config, split, final=True)
+    examine: Examiner = task.examiner(split, final=True)
     with place.stopwatch.measure("test"), trainer.weights_to_evaluate() if trainer else nullcontext():
-        result = evaluator(videos, "test")
-    table = results_table(result, split)
+        result: TaskResult = examine("test")
+    table = task.table(result, split)
     get_logger().info("test\n\n%s\n", table)
     if trainer is not None:
         _record(trainer, "test", result)
     if distributed.is_main():
         step = trainer.progress.step if trainer else 0
-        write_test_report(place.folder, result, split, place.trackers, step)
+        task.write_report(result, split, place.folder, place.trackers, step)
         write_results_table(place.folder, table)
-    return test_facts(result, split)
+    return task.facts(result, split)
 
 
-def _record(trainer: Trainer, kind: str, result: EvaluationResult) -> None:
+def _record(trainer: Trainer, kind: str, result: TaskResult) -> None:
     step = trainer.progress.step
     epoch = trainer.timetable.epoch_at(step)
     trainer.watch.record(kind, {"epoch": epoch, **result.values(), "seconds": result.seconds}, step)
-    text = "%s after epoch %g: top-1 %.2f %% of %d videos (%.1f s)"
-    get_logger().info(text, kind, epoch, result.top1, result.videos, result.seconds)
+    get_logger().info("%s after epoch %g: %s (%.1f s)", kind, epoch, result.headline, result.seconds)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +33,51 @@ class TrainingClips:
     video_id: Tensor
 
 
-Prepare = Callable[[Any, int, int], TrainingClips]
+@dataclass(frozen=True)
+class TrainingPairs:
+    """Clips with a text each: float (B,3,T,H,W), token ids (B,L), rows in the annotation list (B,)."""
+
+    video: Tensor
+    tokens: Tensor
+    video_id: Tensor
+
+
+TrainingInput = TrainingClips | TrainingPairs
+
+Prepare = Callable[[Any, int, int], TrainingInput]
 """(batch from the loader, step, number of the micro-batch in the step) → clips on the device, augmented and
 mixed.
 """
 
-LossFunction = Callable[[Tensor, Tensor], Tensor]
-"""(logits (B,K), soft targets (B,K)) → mean loss, a scalar."""
+
+class Objective(Protocol):
+    """What a step minimises."""
+
+    def output(self, network: Callable[..., Any], clips: Any) -> Any:
+        """The forward pass; runs in the run's precision."""
+
+    def loss(self, output: Any, clips: Any) -> tuple[Tensor, Tensor]:
+        """The loss of a forward pass, a float32 scalar, and per clip (B,) whether its output is finite."""
+
+
+@dataclass(frozen=True)
+class SoftCrossEntropy:
+    """Classification: the sum over heads of `loss_function` (logits (B,K), soft targets (B,K)) → scalar."""
+
+    loss_function: Callable[[Tensor, Tensor], Tensor]
+
+    def output(self, network: Callable[..., Any], clips: TrainingClips) -> tuple[Tensor, ...]:
+        """Logits (B,K) per head."""
+        return network(clips.video)
+
+    def loss(self, output: Sequence[Tensor], clips: TrainingClips) -> tuple[Tensor, Tensor]:
+        """Sum over the heads, in float32 whatever the logits were computed in."""
+        losses = [
+            self.loss_function(head.float(), target)
+            for head, target in zip(output, clips.targets, strict=True)
+        ]
+        finite = torch.stack([torch.isfinite(head).all(dim=1) for head in output]).all(dim=0)
+        return torch.stack(losses).sum(), finite
 
 
 @dataclass(frozen=True)
@@ -66,11 +104,11 @@ class TrainingStep:
     optimizer: Optimizer
     scaler: torch.amp.GradScaler
     precision: Precision
-    loss_function: LossFunction
+    objective: Objective
     average: WeightAverage | None
     max_gradient_norm: float | None
 
-    def __call__(self, clips_of: Sequence[Callable[[], TrainingClips]]) -> StepOutcome:
+    def __call__(self, clips_of: Sequence[Callable[[], TrainingInput]]) -> StepOutcome:
         """Take one step; `clips_of` makes the micro-batches one after the other, so that one at a time is in
         memory.
         """
@@ -90,30 +128,22 @@ class TrainingStep:
         )
 
     def _accumulate(
-        self, clips_of: Sequence[Callable[[], TrainingClips]]
+        self, clips_of: Sequence[Callable[[], TrainingInput]]
     ) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
-        """Losses of the micro-batches, and per clip its video_id and whether its logits are finite."""
+        """Losses of the micro-batches, and per clip its video_id and whether its output is finite."""
         losses, examined = [], []
         for number, make_clips in enumerate(clips_of):
             clips = make_clips()
             more_to_come = number + 1 < len(clips_of)
             with distributed.gradients_kept_local(self.forward, more_to_come):
                 with self.precision.autocast():
-                    logits = self.forward(clips.video)
-                loss = self._loss(logits, clips.targets)
+                    output = self.objective.output(self.forward, clips)
+                loss, finite = self.objective.loss(output, clips)
                 with distributed.peer_loss_named():
                     self.scaler.scale(loss / len(clips_of)).backward()
             losses.append(loss.detach())
-            finite = torch.stack([torch.isfinite(head).all(dim=1) for head in logits]).all(dim=0)
             examined.append((clips.video_id, finite))
         return losses, examined
-
-    def _loss(self, logits: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        """Sum over the heads, in float32 whatever the logits were computed in."""
-        losses = [
-            self.loss_function(head.float(), target) for head, target in zip(logits, targets, strict=True)
-        ]
-        return torch.stack(losses).sum()
 
     def _agree(self, loss: Tensor, norm: Tensor) -> tuple[float, float, float]:
         """Mean loss, number of processes with a bad loss, and with a bad norm."""

@@ -157,15 +157,15 @@ def _hmdb51() -> DatasetSpec:
     )
 
 
-def _msrvtt() -> DatasetSpec:
+def _msrvtt(size: str) -> DatasetSpec:
     def train(size: str) -> tuple[Source, ...]:
         return (Source(f"MSRVTT_train.{size}.csv+MSRVTT_data.json", read_msrvtt_train, many=True),)
 
     test = (Source("MSRVTT_JSFUSION_test.csv", read_msrvtt_test),)
     return DatasetSpec(
-        title="MSR-VTT (9k or 7k training videos, JSFusion 1k-A test)",
+        title=f"MSR-VTT ({size} training videos, JSFusion 1k-A test)",
         sources={
-            "train": train("9k"),
+            "train": train(size),
             "train9k": train("9k"),
             "train7k": train("7k"),
             "val": test,
@@ -239,7 +239,8 @@ DATASETS: dict[str, DatasetSpec] = {
     "ucf101": _ucf101(),
     "hmdb51": _hmdb51(),
     "epic100": _epic_kitchens(),
-    "msrvtt": _msrvtt(),
+    "msrvtt": _msrvtt("9k"),
+    "msrvtt7k": _msrvtt("7k"),
     "didemo": _didemo(),
     "lsmdc": _lsmdc(),
     "csv": own_dataset("CSV with the columns path, label or caption, and optionally start, end"),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from runs.timetable import Timetable
 from runs.train import LoopSettings, Trainer
 from runs.training_state import Progress, TrainingState
-from runs.training_step import TrainingClips, TrainingStep
+from runs.training_step import SoftCrossEntropy, TrainingClips, TrainingStep
 from runs.watching import Watch
 from utils import distributed
 from utils.checkpoint import frozen_fingerprint
@@ -90,6 +90,10 @@ class ToyData:
         """The path of a video."""
         return f"video{video_id}.mp4"
 
+    def to_look_at(self, batches: Sequence[ToyBatch]) -> Tensor:
+        """The first clip."""
+        return self.video[batches[0].rows[:1]].to(torch.uint8)
+
     def close(self) -> None:
         """No workers to end."""
 
@@ -132,9 +136,9 @@ def toy_trainer(
     optimizer, chosen = build_adamw(groups), resolve_precision(precision, CPU)
     weights = WeightAverage(model, 0.9) if average else None
     scaler, stopwatch = chosen.scaler(), Stopwatch()
-    loss = nn.CrossEntropyLoss()
+    objective = SoftCrossEntropy(nn.CrossEntropyLoss())
     wrapped = distributed.wrap(model, CPU)
-    step = TrainingStep(wrapped, optimizer, scaler, chosen, loss, weights, max_gradient_norm=1.0)
+    step = TrainingStep(wrapped, optimizer, scaler, chosen, objective, weights, max_gradient_norm=1.0)
     state = TrainingState(
         model, optimizer, scaler, weights, Progress(), frozen_fingerprint(model), {"TOY": 1}, 0, data
     )
