@@ -99,7 +99,7 @@ def view_logits(
     features = _features(model, video)
     if classes is None and model.has_trained_classifier:
         return [head(model.model, features).float().cpu() for head in model.network.heads]
-    weight = _fusion_weight(model, classes, fusion)
+    weight = default_fusion(model, classes, fusion)
     frozen = model.model.frozen_frames(video) if weight < 1 else None
     logits = []
     for names in [classes] if classes is not None else model.class_names:
@@ -111,7 +111,8 @@ def view_logits(
     return logits
 
 
-def _fusion_weight(model: VideoClassifier, classes: Classes | None, fusion: float | None) -> float:
+def default_fusion(model: VideoClassifier, classes: Classes | None, fusion: float | None) -> float:
+    """The weight asked for, or what `classify` takes when none is."""
     if fusion is not None:
         return fusion
     return 1.0 if classes is None else model.config.video.head.zero_shot_fusion_weight

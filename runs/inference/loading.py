@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datasets.annotations import AnnotationError
 from datasets.labels import CLASS_LISTS, class_names, class_words
 from models.architecture import clip_architecture, dist_architecture
 from models.build import ClipShape, build_video_model
@@ -35,6 +36,7 @@ from models.weight_files import WeightFile, read_weight_file
 from models.weights import locate_weights
 from models.zero_shot import class_text_features
 from models.zoo import ZooError, find_model
+from runs.build_data import load_class_names
 from runs.build_model import build_own_models
 from runs.config import RunConfig, resolve_run_config
 from utils.checkpoint import frozen_fingerprint
@@ -243,11 +245,18 @@ def _arch_name(name: str | None) -> dict[str, str]:
 
 
 def own_class_names(config: RunConfig) -> tuple[tuple[str, ...], ...]:
-    """Names of the classes of a configuration's data set where the project ships them, per head; else ()."""
+    """Names of the classes of a configuration's data set, per head: those that the project ships, else those
+    in its annotation files; () where they are not on this machine.
+    """
     dataset = config.test_dataset or config.train.dataset
     if dataset == "epic100":
         return class_names("epic100_verbs"), class_names("epic100_nouns")
-    return (class_names(dataset),) if dataset in CLASS_LISTS else ()
+    if dataset in CLASS_LISTS and not config.data.class_names:
+        return (class_names(dataset),)
+    try:
+        return load_class_names(config) if dataset else ()
+    except (AnnotationError, OSError):
+        return ()
 
 
 def _build(described: _Described, source: str) -> Recognizer:

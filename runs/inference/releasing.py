@@ -1,0 +1,128 @@
+"""A loaded model as a release file, and the check that the file gives the model's numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.errors import ConversionError
+from models.release import Encoder, ReleaseDescription, write_release
+from runs.config import RunConfig
+from runs.inference.graph import TOLERANCE, ExportError, example_clips, relative_difference
+from runs.inference.loading import VideoClassifier, load_model
+from utils.checkpoint import frozen_fingerprint
+from utils.config import to_dict
+
+_SECTIONS = (
+    "TASK_TYPE",
+    "MODEL",
+    "VIDEO",
+    "DATA",
+    "TEST",
+    "TRAIN",
+    "OPTIMIZER",
+    "AUGMENTATION",
+    "RANDOM_SEED",
+)
+_CLIP_PREFIX = "model.clip."
+
+
+def save_release(
+    model: VideoClassifier,
+    path: Path,
+    *,
+    class_names: Sequence[Sequence[str]],
+    with_encoder: bool = True,
+    scores: Mapping[str, float] | None = None,
+    notes: str = "",
+) -> float:
+    """Writes a release file and reads it back; returns the largest relative difference of embeddings.
+
+    with_encoder: whether the frozen encoder's weights are in it; without them, the configuration must name a
+    file or tag that has them. Raises ExportError when the file does not give the model's numbers.
+    """
+    frozen = {name for name, weight in model.network.named_parameters() if not weight.requires_grad}
+    left_out = set() if with_encoder else {name for name in frozen if name.startswith(_CLIP_PREFIX)}
+    state = model.network.state_dict()
+    encoder = Encoder(
+        architecture=model.config.video.backbone.meta_arch_name,
+        included=with_encoder,
+        fingerprint=frozen_fingerprint(model.network),
+        quick_gelu=model.model.clip.with_quick_gelu,
+    )
+    description = ReleaseDescription(
+        config=released_config(model.config),
+        class_names=tuple(tuple(names) for names in class_names),
+        encoder=encoder,
+        dataset=model.config.train.dataset or model.config.test_dataset,
+        scores=scores or {},
+        notes=notes,
+    )
+    unchecked = path.with_name(f".{path.stem}.unchecked.safetensors")
+    try:
+        write_release(unchecked, description, {name: state[name] for name in state if name not in left_out})
+        difference = _difference(model, unchecked, with_encoder)
+        if not difference <= TOLERANCE:
+            raise ExportError(f"{path} is not written: read back, its embeddings differ by {difference:.2g}")
+        unchecked.replace(path)
+    except ConversionError as error:
+        raise ExportError(f"{path} is not written: it could not be read back: {error}") from error
+    finally:
+        unchecked.unlink(missing_ok=True)
+    return difference
+
+
+def released_config(config: RunConfig) -> dict[str, Any]:
+    """What a release says of its configuration: how the model is made, fed and was trained, but no paths."""
+    sections = {key: value for key, value in to_dict(config).items() if key in _SECTIONS}
+    for section, keys in _PATHS.items():
+        values = sections[section]
+        sections[section] = {key: value for key, value in values.items() if key not in keys}
+    return sections
+
+
+_PATHS = {
+    "DATA": {
+        "DATA_ROOT_DIR",
+        "ANNO_DIR",
+        "TRAIN_LIST",
+        "VAL_LIST",
+        "TEST_LIST",
+        "CLASS_NAMES",
+        "EXCLUDE_LIST",
+    }
+    | {"CACHE_DIR", "CACHE_SIZE_GB", "DECODER"},
+    "TRAIN": {"CHECKPOINT_FILE_PATH", "LOG_FILE"},
+    "TEST": {"CHECKPOINT_FILE_PATH", "LOG_FILE"},
+}
+"""Keys that say where things are on one machine."""
+
+
+def scores_of_run(checkpoint: Path) -> dict[str, float]:
+    """Test scores from the summary of the run that a checkpoint lies in; {} when there is none."""
+    for folder in list(checkpoint.resolve().parents)[:2]:
+        try:
+            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        values = summary.get("test", {}).get("scores", {})
+        return {name: value for name, value in values.items() if name.startswith("top") and value is not None}
+    return {}
+
+
+@torch.no_grad()
+def _difference(model: VideoClassifier, path: Path, with_encoder: bool) -> float:
+    backbone = model.config.video.backbone
+    # A file without the encoder names it without its folder, so that a person has to say where it is.
+    place = ["VIDEO.BACKBONE.META_ARCH_NAME", backbone.meta_arch_name]
+    place += ["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", backbone.pretrain_weight_path]
+    again = load_model(path, overrides=[] if with_encoder else place, device="cpu")
+    video = example_clips(model, 1).float() / 255
+    cpu = model.network.to("cpu")
+    difference = relative_difference([again.model(video).video], [cpu.model(video).video])
+    model.network.to(model.device)
+    return difference

@@ -1,0 +1,136 @@
+"""runs/export.py: each format gives the model's numbers, from the file alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from models.errors import ConversionError
+from runs.api import classify, load_model, read_clip, view_logits
+from runs.export import main
+from runs.inference import graph
+from runs.inference.releasing import released_config, scores_of_run
+from tests.runs.inference.tiny import write_noise, write_release
+
+WORDS = ["a cat", "a dog", "a bird"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "checkpoints" / "tiny.pyth"
+    path.parent.mkdir()
+    write_release(path)
+    return path
+
+
+def export(model: Path, output: Path, *arguments: str) -> int:
+    words = ["--classes", ", ".join(WORDS)]
+    return main(["--model", str(model), "--output", str(output), "--device", "cpu", *words, *arguments])
+
+
+def test_a_release_alone_is_enough_to_predict(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = {"test": {"scores": {"top1": 70.2, "top5": 92.0, "videos": 5}}}
+    (model.parents[1] / "summary.json").write_text(json.dumps(summary))
+    assert export(model, tmp_path / "alone.safetensors") == 0
+    assert "largest relative difference 0.0e+00" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODEL_ZOO_OFFLINE", "1")
+    video = write_noise(tmp_path / "noise.mp4")
+    released, reference = load_model("alone.safetensors"), load_model(model)
+    assert released.class_names == (tuple(WORDS),)
+    found = classify(released, read_clip(video, released))
+    assert found == classify(reference, read_clip(video, reference), WORDS, fusion=1.0)
+    with safe_open(tmp_path / "alone.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    assert json.loads(metadata["scores"]) == {"top1": 70.2, "top5": 92.0}
+    assert str(model.parent) not in json.dumps(metadata)  # no path of this machine
+
+
+def test_a_release_without_the_encoder_needs_the_same_one(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "branch.safetensors"
+    architecture = ["--set", "VIDEO.BACKBONE.META_ARCH_NAME", "tiny-test"]
+    encoder = ["--set", "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", str(model)]
+    with pytest.raises(SystemExit):  # its weights are nowhere to be had, so the file could not be read back
+        export(model, output, "--without-encoder", *architecture)
+    assert "neither a file nor a tag" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert export(model, output, "--without-encoder", *architecture, *encoder) == 0
+    assert output.stat().st_size < model.stat().st_size / 10
+    other = tmp_path / "other.pyth"
+    write_release(other, seed=1)
+    with pytest.raises(ConversionError, match="trained on a frozen encoder with the fingerprint"):
+        load_model(output, overrides=["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", str(other)])
+
+
+def test_the_graph_computes_what_classify_does(model: Path) -> None:
+    loaded = load_model(model, device="cpu")
+    video = graph.example_clips(loaded, 2, seed=5)
+    for fusion in (0.5, 1.0):
+        embedding, logits = graph.ClassifierGraph(loaded, WORDS, fusion)(video)
+        torch.testing.assert_close(logits, view_logits(loaded, video, WORDS, fusion=fusion)[0])
+        assert embedding.shape == (2, 32)
+    assert loaded.model.clip.text.token_embedding.weight.numel() > 0  # the model keeps its text tower
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("style", "suffix"), [("onnx", ".onnx"), ("torch", ".pt2")])
+def test_graphs_give_the_models_numbers(model: Path, tmp_path: Path, style: str, suffix: str) -> None:
+    output = tmp_path / f"graph{suffix}"
+    assert export(model, output, "--format", style) == 0
+    reference = load_model(model, device="cpu")
+    video = graph.example_clips(reference, 1, seed=5)
+    if style == "onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+        session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
+        assert [item.name for item in session.get_outputs()] == ["embedding", "logits"]
+        logits = torch.from_numpy(session.run(["logits"], {"video": video.numpy()})[0])
+    else:
+        logits = torch.export.load(output).module()(video)[1]
+    torch.testing.assert_close(logits, view_logits(reference, video, WORDS)[0], atol=2e-4, rtol=1e-4)
+    assert output.stat().st_size < model.stat().st_size / 2  # the text tower stayed outside
+
+
+def test_a_graph_that_disagrees_is_not_written(model: Path, tmp_path: Path) -> None:
+    loaded = load_model(model, device="cpu")
+    made = graph.ClassifierGraph(loaded, WORDS, 1.0).eval()
+
+    def run(_: Path, video: torch.Tensor) -> list[torch.Tensor]:
+        embedding, logits = made(video)
+        return [embedding, logits + 0.01 * logits.abs().max()]
+
+    with pytest.raises(graph.ExportError, match=r"differ from the model's by 0\.01 of the largest value"):
+        graph.check_and_keep(made, loaded, tmp_path / "graph.x", lambda path: path.touch(), run)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_difference_is_relative_to_the_largest_value() -> None:
+    found, expected = [torch.tensor([1.0, 99.0])], [torch.tensor([0.0, 100.0])]
+    assert graph.relative_difference(found, expected) == pytest.approx(0.01)
+
+
+def test_nothing_is_overwritten_and_names_must_fit(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there.safetensors").write_bytes(b"")
+    for output, complaint in (
+        ("there.safetensors", "is there already"),
+        ("model.onnx", "end in .safetensors"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            export(model, tmp_path / output)
+        assert caught.value.code == 2
+        assert complaint in capsys.readouterr().err
+
+
+def test_scores_and_configuration_leave_the_machine_behind(model: Path, tmp_path: Path) -> None:
+    assert scores_of_run(tmp_path / "lonely.pt") == {}
+    loaded = load_model(model, overrides=["DATA.DATA_ROOT_DIR", "/secret", "OUTPUT_DIR", "/secret"])
+    assert "secret" not in json.dumps(released_config(loaded.config))
