@@ -59,4 +59,18 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., width) → (..., width)."""
+        if self.activation is quick_gelu and not self._needs_graph(x):
+            return self._without_graph(x)
         return self.c_proj(self.activation(self.c_fc(x)))
+
+    def _needs_graph(self, x: Tensor) -> bool:
+        return torch.is_grad_enabled() and (x.requires_grad or self.c_fc.weight.requires_grad)
+
+    def _without_graph(self, x: Tensor) -> Tensor:
+        """The same with QuickGELU's two factors inside the products and its silu in place: two passes less."""
+        rows = x.reshape(-1, x.shape[-1])
+        slope = _QUICK_GELU_SLOPE
+        hidden = torch.addmm(self.c_fc.bias * slope, rows, self.c_fc.weight.t(), alpha=slope)
+        hidden = F.silu(hidden, inplace=True)
+        out = torch.addmm(self.c_proj.bias, hidden, self.c_proj.weight.t(), alpha=1 / slope)
+        return out.view(*x.shape[:-1], -1)
