@@ -1,0 +1,157 @@
+"""Videos at URLs, kept in a local folder of bounded size.
+
+    URL ──fsspec, with retries──► file in the cache ──► path for the decoder
+
+Whatever fsspec opens will do: s3://, gs://, https://, hdfs://, memory:// …; fsspec and the package for
+the kind of URL (s3fs, gcsfs, aiohttp …) are extras, and credentials come from their own environment.
+Several processes may share a cache: files appear whole, and those used longest ago are removed first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from datasets.annotations.files import is_url, join
+from datasets.decoding.reader import VideoReader, VideoReadError
+from utils.atomic import replacing
+
+ATTEMPTS = 4
+FIRST_PAUSE = 0.5  # seconds before the second attempt; doubled before each further one
+KEEP_SECONDS = 60.0
+"""A file used within this time is not removed: another process may be about to open it."""
+
+
+class RemoteError(RuntimeError):
+    """A remote file that cannot be had."""
+
+
+def default_cache_folder() -> str:
+    """Where remote files are kept unless DATA.CACHE_DIR says otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "dist-video", "videos")
+
+
+@dataclass
+class FileCache:
+    """Local copies of remote files; ``max_bytes`` is what they may take together.
+
+    Picklable; the bound is kept to about 1 % for every process that uses the same folder.
+    """
+
+    folder: str
+    max_bytes: int
+    pause: float = FIRST_PAUSE
+    keep_seconds: float = KEEP_SECONDS
+    _unaccounted: int = 0  # bytes fetched since the folder was last looked through
+    _looked_through: bool = False
+
+    def fetch(self, url: str) -> str:
+        """Path of the local copy of ``url``, which is fetched when it is missing. Raises RemoteError."""
+        path = self._path(url)
+        with suppress(OSError):
+            os.utime(path)  # used now; also tells whether it is there
+            return path
+        self._download(url, path)
+        self._unaccounted += os.path.getsize(path)
+        if not self._looked_through or self._unaccounted > self.max_bytes // 100:
+            self.shrink()
+        return path
+
+    def _path(self, url: str) -> str:
+        digest = hashlib.sha256(url.encode()).hexdigest()
+        suffix = os.path.splitext(url.split("?", 1)[0])[1]
+        return os.path.join(self.folder, digest[:2], digest[2:] + suffix)
+
+    def _download(self, url: str, path: str) -> None:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(self.pause * 2 ** (attempt - 1))
+            try:
+                with replacing(path) as unfinished:
+                    _copy(url, unfinished)
+                return
+            except FileNotFoundError as error:
+                if not _is_hiccup(error):
+                    raise RemoteError("there is no such file") from error
+                last: BaseException = error.__cause__ or error
+            except ImportError as error:
+                raise RemoteError(f"{error}: install what fsspec needs for this kind of URL") from error
+            except Exception as error:  # noqa: BLE001  # every protocol has exceptions of its own
+                last = error
+        raise RemoteError(
+            f"{ATTEMPTS} attempts failed, the last with {type(last).__name__}: {last}"
+        ) from last
+
+    def shrink(self) -> None:
+        """Remove the files used longest ago until at most ``max_bytes`` are left."""
+        self._unaccounted, self._looked_through = 0, True
+        files = sorted(_files_with_use(self.folder))
+        excess = sum(size for _, size, _ in files) - self.max_bytes
+        newest_to_remove = time.time() - self.keep_seconds
+        for used, size, path in files:
+            if excess <= 0 or used > newest_to_remove:
+                break
+            with suppress(FileNotFoundError):  # another process was faster
+                os.remove(path)
+            excess -= size
+
+
+def _files_with_use(folder: str) -> list[tuple[float, int, str]]:
+    """(time of last use, bytes, path) of every file in the cache."""
+    found = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            with suppress(FileNotFoundError):
+                status = os.stat(path)
+                found.append((status.st_mtime, status.st_size, path))
+    return found
+
+
+def _is_hiccup(error: FileNotFoundError) -> bool:
+    """Whether fsspec's HTTP says "no such file" for what is an overloaded server."""
+    status = getattr(error.__cause__, "status", None)
+    return status is not None and (status == 429 or status >= 500)
+
+
+def _copy(url: str, path: str) -> None:
+    from fsspec.core import url_to_fs
+
+    filesystem, place = url_to_fs(url)
+    expected = filesystem.info(place).get("size")
+    filesystem.get_file(place, path)
+    received = os.path.getsize(path)
+    if expected is not None and received != expected:
+        raise OSError(f"{received} of {expected} bytes arrived")
+
+
+@dataclass
+class VideoSource:
+    """The videos below a root, which is a folder or a URL; picklable, since every worker gets one."""
+
+    root: str
+    open_local: Callable[[str], VideoReader]
+    """Opens a local file: ``open_video`` with its settings filled in."""
+    cache: FileCache | None = None
+    """Needed for URLs."""
+
+    def __call__(self, path: str) -> VideoReader:
+        """Open the video of a record. Raises VideoReadError."""
+        place = join(self.root, path)
+        if not is_url(place):
+            return self.open_local(place)
+        if self.cache is None:
+            raise ValueError(f"{place} is remote, and no cache is given")
+        try:
+            local = self.cache.fetch(place)
+        except RemoteError as error:
+            raise VideoReadError(place, "fsspec", str(error)) from error
+        try:
+            return self.open_local(local)
+        except VideoReadError as error:
+            raise VideoReadError(place, error.backend, error.cause) from error
