@@ -13,7 +13,9 @@ from runs.config import load_run_config, resolve_run_config
 from utils.config.files import read_tree
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-RECIPES = sorted((CONFIGS / "projects").rglob("*.yaml"))
+GRIDS = CONFIGS / "projects" / "ablations"
+"""Grids of runs are no recipes: tests/runs/ablation has them."""
+RECIPES = sorted(path for path in (CONFIGS / "projects").rglob("*.yaml") if path.parent != GRIDS)
 POOL = sorted((CONFIGS / "pool").rglob("*.yaml"))
 DIST = [path for path in RECIPES if path.parts[-3] == "dist" and path.parts[-2] in ("ssv2", "k400")]
 
@@ -71,7 +73,11 @@ sys.path[0] = str(root)
 import datasets, models, runs, utils
 from runs.config import load_run_config
 count = 0
+from runs.ablation.config import expand, load_grid
 for path in sorted(root.glob("configs/**/*.yaml")):
+    if path.parent.name == "ablations":
+        assert expand(load_grid(path), path)
+        continue
     load_run_config(path)
     count += 1
 print(count, "torch" in sys.modules)

@@ -1,0 +1,113 @@
+"""Runs of a grid as processes of `runs/run.py`, a few at a time, each on its own device.
+
+    GridRun ──already complete?──► passed over
+            └─► free device ─► python runs/run.py --cfg BASE KEY VALUE … ─► OUTPUT_DIR, and run.log in it
+
+A run that stopped goes on where it was, as any run does. One that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from runs.ablation.config import GridRun
+from runs.output_folder import OutputFolder, differing_keys
+from utils.config import ConfigError, to_dict
+from utils.logging import get_logger
+
+ENTRY = Path(__file__).resolve().parents[1] / "run.py"
+LOG_NAME = "run.log"
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where one run at a time computes: a GPU, or a share of the CPU's cores."""
+
+    gpu: str | None
+    threads: int
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a run on this device."""
+        wanted = {"OMP_NUM_THREADS": str(self.threads)}
+        if self.gpu is not None:
+            wanted["CUDA_VISIBLE_DEVICES"] = self.gpu
+        return {**os.environ, **wanted}
+
+
+Execute = Callable[[GridRun, Device], int]
+
+
+def devices(jobs: int | None) -> list[Device]:
+    """One device per GPU; without GPUs `jobs` shares of the cores (None: one of all cores)."""
+    from torch.cuda import device_count
+
+    cores, gpus = os.cpu_count() or 1, device_count()
+    if gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+        return [Device(gpu, max(1, cores // gpus)) for gpu in visible[: jobs or gpus]]
+    count = jobs or 1
+    return [Device(None, max(1, cores // count))] * count
+
+
+def is_complete(run: GridRun) -> bool:
+    """Whether the run's folder holds its result. Raises ConfigError when it holds another run's."""
+    folder = OutputFolder(run.output_dir)
+    if not folder.is_complete:
+        return False
+    from runs.config import load_run_config
+
+    different = differing_keys(to_dict(load_run_config(folder.config)), to_dict(run.config()))
+    if different:
+        raise ConfigError(
+            f"{folder.root} holds another run than the grid asks for: {'; '.join(different[:4])}",
+            key="OUTPUT_DIR",
+            remedy="give the grid another OUTPUT_DIR, or delete that folder",
+        )
+    return True
+
+
+def start(run: GridRun, device: Device) -> int:
+    """Run one run to its end; returns its exit code."""
+    run.output_dir.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(ENTRY), "--cfg", str(run.base), *run.pairs]
+    with (run.output_dir / LOG_NAME).open("a", encoding="utf-8") as log:
+        return subprocess.run(
+            command, stdout=log, stderr=subprocess.STDOUT, env=device.environment(), check=False
+        ).returncode
+
+
+def run_missing(runs: Sequence[GridRun], places: Sequence[Device], execute: Execute = start) -> list[GridRun]:
+    """Run what has no result yet, as many at a time as there are places; returns the runs that failed."""
+    missing = [run for run in runs if not is_complete(run)]
+    get_logger().info(
+        "%d of %d runs have results; %d to run", len(runs) - len(missing), len(runs), len(missing)
+    )
+    free: queue.SimpleQueue[Device] = queue.SimpleQueue()
+    for place in places:
+        free.put(place)
+
+    def on_free_device(run: GridRun) -> int:
+        device = free.get()
+        try:
+            get_logger().info("starts: %s, seed %d (%s)", run.name, run.seed, run.output_dir)
+            return execute(run, device)
+        finally:
+            free.put(device)
+
+    failed = []
+    with ThreadPoolExecutor(len(places)) as pool:
+        for run, code in zip(missing, pool.map(on_free_device, missing), strict=True):
+            if code:
+                log = run.output_dir / LOG_NAME
+                get_logger().error(
+                    "FAILED with exit code %d: %s, seed %d; see %s", code, run.name, run.seed, log
+                )
+                failed.append(run)
+    return failed

@@ -1,0 +1,131 @@
+"""A grid runs what is missing, side by side, and tells what came out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from runs.ablate import main
+from runs.ablation.config import AblationConfig, GridRun, expand
+from runs.ablation.execute import Device, run_missing
+from runs.ablation.results import as_markdown, read_row, summarise, write_results
+from utils.config import ConfigError, to_yaml
+
+CPU = Device(None, 1)
+ACCURACY = {("wide", 0): 80.0, ("wide", 1): 90.0, ("narrow", 0): 60.0, ("narrow", 1): 60.0}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[GridRun]:
+    (tmp_path / "base.yaml").write_text("TRAIN: {DATASET: csv}\n")
+    grid = AblationConfig(
+        base="base.yaml",
+        output_dir=str(tmp_path / "out"),
+        runs={"wide": {"VIDEO.BACKBONE.DIST.INTEGRATION_DIM": 128}, "narrow": {}},
+        seeds=(0, 1),
+    )
+    return expand(grid, tmp_path / "grid.yaml")
+
+
+def finish(run: GridRun, device: Device) -> int:
+    """What a run leaves behind, without the run."""
+    run.output_dir.mkdir(parents=True)
+    (run.output_dir / "config.yaml").write_text(to_yaml(run.config()))
+    summary = {
+        "test": {"scores": {"top1": ACCURACY[run.name, run.seed], "top5": 99.0}},
+        "training": {"seconds": 4.0, "clips_read": 64},
+        "weights": {"trainable_parameters": 1000 if run.name == "wide" else 500},
+        "peak_memory_gb": 0.5,
+        "device": "cpu",
+    }
+    (run.output_dir / "summary.json").write_text(json.dumps(summary))
+    return 0
+
+
+def test_what_is_there_is_not_run_again(runs: list[GridRun]) -> None:
+    finish(runs[2], CPU)
+    started = []
+
+    def execute(run: GridRun, device: Device) -> int:
+        started.append(run)
+        return finish(run, device)
+
+    assert run_missing(runs, [CPU], execute) == []
+    assert started == [runs[0], runs[1], runs[3]]
+    assert run_missing(runs, [CPU], execute) == []
+    assert len(started) == 3
+
+
+def test_another_run_in_a_folder_is_no_result(runs: list[GridRun]) -> None:
+    finish(runs[0], CPU)
+    text = (
+        (runs[0].output_dir / "config.yaml")
+        .read_text()
+        .replace("INTEGRATION_DIM: 128", "INTEGRATION_DIM: 64")
+    )
+    (runs[0].output_dir / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="INTEGRATION_DIM was 64, now 128"):
+        run_missing(runs, [CPU], finish)
+
+
+def test_every_device_has_one_run_at_a_time(runs: list[GridRun]) -> None:
+    busy, seen, both = set(), set(), threading.Barrier(2, timeout=10)
+
+    def execute(run: GridRun, device: Device) -> int:
+        assert device.gpu not in busy
+        busy.add(device.gpu)
+        seen.add(device.gpu)
+        both.wait()  # passes only when two runs are under way
+        busy.remove(device.gpu)
+        return finish(run, device)
+
+    assert run_missing(runs, [Device("0", 1), Device("1", 1)], execute) == []
+    assert seen == {"0", "1"}
+    assert Device("1", 2).environment()["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+def test_a_failed_run_does_not_stop_the_others(runs: list[GridRun]) -> None:
+    failed = run_missing(runs, [CPU], lambda run, device: 1 if run is runs[0] else finish(run, device))
+    assert failed == [runs[0]]
+    assert [read_row(run) is not None for run in runs] == [False, True, True, True]
+
+
+def test_results_are_means_over_seeds(runs: list[GridRun], tmp_path: Path) -> None:
+    for run in runs:
+        finish(run, CPU)
+    table = write_results(runs, tmp_path / "out", "Does it?")
+    assert "| wide | 85.00 ± 7.07 | 99.00 | 1,000 | 0.50 GB | 4 s | 16.0 |" in table
+    assert "| narrow | 60.00 ± 0.00 | 99.00 | 500 |" in table
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text())))
+    assert [row["VIDEO.BACKBONE.DIST.INTEGRATION_DIM"] for row in rows] == ["128", "128", "", ""]
+    assert [float(row["top1"]) for row in rows] == [80, 90, 60, 60]
+    assert (tmp_path / "out" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_missing_is_said(runs: list[GridRun]) -> None:
+    finish(runs[0], CPU)
+    rows = [row for row in map(read_row, runs) if row]
+    text = as_markdown(summarise(rows), "", ["narrow, seed 1"])
+    assert "Without a result yet: narrow, seed 1" in text
+    assert "| wide | 80.00 |" in text
+
+
+def test_a_mistake_stops_the_grid_before_its_first_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "base.yaml").write_text("TRAIN: {DATASET: csv}\n")
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(
+        f"BASE: base.yaml\nOUTPUT_DIR: {tmp_path}/out\nRUNS: {{a: {{LOG_PERIOD: 0}}, b: {{NO_SUCH: 1}}}}\n"
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["--cfg", str(grid)])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert "run 'a'" in said and "run 'b'" in said and "NO_SUCH" in said
+    assert not (tmp_path / "out").exists()
