@@ -18,7 +18,7 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class _QuickGelu(torch.autograd.Function):
-    """silu(a x) / a = x · sigmoid(a x) with one buffer on the way forward, and its input kept for the way back."""
+    """silu(a x) / a = x · sigmoid(a x): one buffer on the way forward, only the input kept for the way back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class Mlp(nn.Module):
         return torch.is_grad_enabled() and (x.requires_grad or self.c_fc.weight.requires_grad)
 
     def _without_graph(self, x: Tensor) -> Tensor:
-        """The same with QuickGELU's two factors inside the products and its silu in place: two passes less."""
+        """The same with QuickGELU's factors inside the products and its silu in place: two passes less."""
         rows = x.reshape(-1, x.shape[-1])
         slope = _QUICK_GELU_SLOPE
         hidden = torch.addmm(self.c_fc.bias * slope, rows, self.c_fc.weight.t(), alpha=slope)
