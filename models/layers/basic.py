@@ -18,7 +18,7 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class _QuickGelu(torch.autograd.Function):
-    """silu(a x) / a = x · sigmoid(a x): one buffer on the way forward, only the input kept for the way back."""
+    """silu(a x) / a = x · sigmoid(a x): one buffer forward, only the input kept for the way back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
