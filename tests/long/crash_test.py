@@ -30,6 +30,8 @@ sys.path[0] = str(CHECKOUT)
 from tests.runs.tiny_runs import tiny_pairs, words, write_videos  # noqa: E402
 from utils.checkpoint import read_checkpoint  # noqa: E402
 
+SHARE_AT_START = 0.2
+"""Of the kills, those that come at a random moment of the start; the others wait for a first step."""
 COMPARED = ("weights", "average", "optimizer", "scaler", "random")
 NUMBERS = ("kind", "step", "loss", "learning_rate", "gradient_norm", "top1", "videos")
 
@@ -63,9 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=150, help="of two steps each")
-    parser.add_argument(
-        "--longest", type=float, default=12.0, help="seconds after which at the latest a run is killed"
-    )
+    parser.add_argument("--longest", type=float, default=2.5, help="most seconds of steps before a kill")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -98,16 +98,19 @@ def _kill_and_resume(folder: Path, options: argparse.Namespace) -> tuple[int, in
     """Kills that hit a living run, and how many of them left a half-written checkpoint."""
     chance = random.Random(options.seed)
     kills = in_writes = 0
+    checkpoints = folder / "killed" / "checkpoints"
     while kills < options.kills:
         run = _start(_command(folder, "killed", options), folder)
-        try:
-            code = run.wait(chance.uniform(1.0, options.longest))
-            print(f"the run ended (code {code}) before it was killed: raise --epochs", flush=True)
+        if chance.random() < SHARE_AT_START:
+            time.sleep(chance.uniform(0.5, 8.0))
+        else:
+            _wait_for_a_step(run, folder / "killed" / "metrics.jsonl")
+            time.sleep(chance.uniform(0.0, options.longest))
+        if run.poll() is not None:
+            print(f"the run ended (code {run.returncode}) before it was killed: raise --epochs", flush=True)
             break
-        except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
-        checkpoints = folder / "killed" / "checkpoints"
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
         torn = len(list(checkpoints.glob(".*.partial")))
         newest = max((path.name for path in checkpoints.glob("step_*.pt")), default="none")
         kills, in_writes = kills + 1, in_writes + torn
@@ -115,6 +118,13 @@ def _kill_and_resume(folder: Path, options: argparse.Namespace) -> tuple[int, in
             f"kill {kills}: newest checkpoint {newest}" + (", one half written" if torn else ""), flush=True
         )
     return kills, in_writes
+
+
+def _wait_for_a_step(run: subprocess.Popen[bytes], metrics: Path) -> None:
+    """Until the metrics file is written to, which a run does after each of its steps."""
+    before = metrics.stat().st_mtime_ns if metrics.exists() else 0
+    while run.poll() is None and (not metrics.exists() or metrics.stat().st_mtime_ns == before):
+        time.sleep(0.01)
 
 
 def _differences(folder: Path) -> list[str]:

@@ -12,12 +12,14 @@ import pickle
 import random
 import resource
 import signal
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -27,6 +29,7 @@ from utils import checkpoint
 from utils.checkpoint import read_checkpoint, serialise
 from utils.checkpoint_folder import CheckpointFolder
 
+CHECKPOINT_BYTES = 5_200_000
 KEPT = ("kind", "step", "loss", "learning_rate", "gradient_norm", "top1", "videos")
 
 
@@ -147,6 +150,40 @@ def test_full_disk_keeps_the_previous_checkpoint_and_says_what_to_do(pairs_of: P
     assert folder.remove_partial_files() == []
     again = start_run(pairs)
     assert again.codes() == [0] and "resumed after step 2 of" in again.text()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for two and a half checkpoints; only root can make one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={int(2.5 * CHECKPOINT_BYTES)}", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system needs rights that this process has not")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_really_full_disk(pairs_of: Pairs, small_disk: Path) -> None:
+    pairs = pairs_of() | {"OUTPUT_DIR": str(small_disk / "run")}
+    run = start_run(pairs, log_folder=small_disk.parent)
+    assert run.codes() == [1]
+    assert "no room for checkpoint" in run.text() and "MB free" in run.text(), run.text()
+    subprocess.run(["mount", "-o", f"remount,size={9 * CHECKPOINT_BYTES}", str(small_disk)], check=True)
+    again = start_run(pairs, log_folder=small_disk.parent)
+    assert again.codes() == [0] and "resumed after step 2 of" in again.text()
+
+
+def test_a_worker_that_dies_is_named_and_the_run_goes_on(pairs_of: Pairs) -> None:
+    run = start_run(pairs_of(DATA_LOADER__NUM_WORKERS="1", OPTIMIZER__MAX_EPOCH="12"))
+    run.wait_for("step 2/")
+    family = psutil.Process(run.processes[0].pid).children(recursive=True)
+    servers = {process.pid for process in family if "forkserver" in " ".join(process.cmdline())}
+    workers = [process for process in family if process.pid in servers and process.ppid() in servers]
+    for worker in workers:
+        worker.kill()
+    assert run.codes() == [0], run.text()
+    assert workers and "died with exit code -9" in run.text()
 
 
 class RunsCode:

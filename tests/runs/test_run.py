@@ -178,3 +178,16 @@ def test_unreadable_videos_stop_a_test_and_are_replaced_in_training(
         and "torn.mp4" in stopped.text()
         and "TEST.ON_UNREADABLE skip" in stopped.text()
     )
+
+
+def test_tensorboard_gets_numbers_pictures_and_clips(pairs_of: Pairs) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    pairs = pairs_of(TENSORBOARD__ENABLE="true", OPTIMIZER__MAX_EPOCH="1")
+    run = start_run(pairs)
+    assert run.codes() == [0], run.text()
+    found = events.EventAccumulator(str(Path(pairs["OUTPUT_DIR"], "tensorboard")))
+    found.Reload()
+    names = ("loss", "learning_rate", "clips_per_second", "data_wait_share", "peak_memory_gb")
+    wanted = {f"train/{name}" for name in names} | {"validation/top1", "test/top1"}
+    assert wanted <= set(found.Tags()["scalars"])
+    assert {"train/clips/0", "test/confusion_matrix"} <= set(found.Tags()["images"])

@@ -124,12 +124,15 @@ class ForkedRun:
 
 
 def start_run(
-    pairs: dict[str, str], processes: int = 1, before: Callable[[], None] | None = None
+    pairs: dict[str, str],
+    processes: int = 1,
+    before: Callable[[], None] | None = None,
+    log_folder: Path | None = None,
 ) -> ForkedRun:
     """Start a run of so many processes. before: called in each process first, to lay traps."""
     config = load_run_config(None, words(pairs))
     output = Path(config.output_dir)
-    log = output.with_name(f"{output.name}.{time.monotonic_ns()}.txt")
+    log = (log_folder or output.parent) / f"{output.name}.{time.monotonic_ns()}.txt"
     log.touch()
     port = free_port()
     started = []
