@@ -45,6 +45,22 @@ def _pull_the_plug(machine: subprocess.Popen[bytes]) -> None:
         os.kill(process.pid, signal.SIGKILL)
 
 
+def test_a_scheduler_that_signals_torchrun_lets_the_run_save(
+    pairs_of: Pairs, tmp_path: Path, checkout: Path
+) -> None:
+    pairs, recipe = pairs_of(OPTIMIZER__MAX_EPOCH="200", TRAIN__EVAL_PERIOD="200"), tmp_path / "recipe.yaml"
+    recipe.write_text("{}\n")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(checkout / "runs" / "run.py"), "--cfg", str(recipe), *words(pairs)]
+    log = tmp_path / "log.txt"
+    with log.open("wb") as stream:
+        run = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+    _wait_for("step 5/", log)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) != 0
+    assert "pre-empted: the state after step" in log.read_text()
+
+
 def test_losing_a_machine_ends_the_run_clearly_and_a_restart_resumes(
     pairs_of: Pairs, tmp_path: Path, checkout: Path
 ) -> None:

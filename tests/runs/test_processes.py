@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing as multiprocessing
 
 from runs.process import EXIT_PEER_LOST
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, start_run
-from utils.checkpoint import read_checkpoint
+from tests.runs.toy import ToyData, toy_trainer
+from utils import distributed
+from utils.checkpoint import read_checkpoint, trainable_state
 from utils.stopping import EXIT_PREEMPTED
 
 
@@ -58,6 +61,43 @@ def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(pairs_of:
     assert all(
         torch.equal(torch.as_tensor(value), torch.as_tensor(theirs[name])) for name, value in ours.items()
     )
+
+
+def test_a_run_may_go_on_with_another_number_of_processes(pairs_of: Pairs) -> None:
+    whole, moved = pairs_of("whole"), pairs_of("moved")
+    assert start_run(whole).codes() == [0]
+    run = start_run(moved, 2)
+    run.wait_for("step 3/")
+    os.kill(run.processes[0].pid or 0, signal.SIGTERM)
+    assert set(run.codes()) == {EXIT_PREEMPTED}
+    again = start_run(moved)
+    assert again.codes() == [0] and "comes from 2 processes, now there are 1" in again.text()
+    ours, theirs = _final(whole["OUTPUT_DIR"]), _final(moved["OUTPUT_DIR"])
+    for name, value in ours.items():
+        tensor = torch.as_tensor(value)
+        torch.testing.assert_close(theirs[name], value, rtol=0, atol=1e-5 * float(tensor.abs().max()))
+
+
+def _train_toy_with_a_dark_video(process: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    store = torch.distributed.FileStore(f"{folder}/store", 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=process, world_size=2)
+    trainer = toy_trainer(Path(folder), ToyData(dark=[5]))
+    trainer.run()
+    torch.save(
+        (trainer.progress.nonfinite_steps, trainable_state(trainer.state.model)), f"{folder}/{process}.pt"
+    )
+    distributed.shutdown()
+
+
+def test_a_bad_clip_in_one_process_makes_all_of_them_skip(tmp_path: Path) -> None:
+    multiprocessing.start_processes(
+        _train_toy_with_a_dark_video, args=(str(tmp_path),), nprocs=2, start_method="fork", join=True
+    )
+    (ours, weights), (theirs, other_weights) = (torch.load(tmp_path / f"{process}.pt") for process in (0, 1))
+    assert ours == theirs >= 1
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, other_weights[name]) and bool(torch.isfinite(tensor).all())
 
 
 def test_a_lost_process_ends_the_run_with_a_clear_message(pairs_of: Pairs) -> None:
