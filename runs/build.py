@@ -128,6 +128,7 @@ def build_schedule(settings: OptimizerConfig, batch_size: int) -> LearningRateSc
         warmup_epochs=settings.warmup_epochs,
         warmup_start_lr=settings.warmup_start_lr * scale,
         min_lr=settings.min_lr,
+        half_period=settings.cosine_half_period,
     )
 
 

@@ -156,16 +156,19 @@ class RunConfig:
     def _check_retrieval(self) -> None:
         if self.task_type != "retrieval":
             return
-        for key, given, remedy in (
-            ("AUGMENTATION.MIXUP.ENABLE", self.augmentation.mixes, "a text belongs to one video: set MIXUP and "
-             "CUTMIX to false"),
-            ("AUGMENTATION.BATCH_AUG.ENABLE", self.augmentation.batch_aug.enable, "a video would be its own "
-             "negative: set it to false"),
-            ("TRAIN.MICRO_BATCH_SIZE", self.train.micro_batch_size is not None, "the loss compares all pairs of a "
-             "batch, which a part of it cannot: leave it out, and save memory by TRAIN.ACTIVATION_CHECKPOINTING"),
-            ("TEST.NUM_ENSEMBLE_VIEWS", self.test.num_views != 1, "retrieval takes one view of a video: set it and "
-             "TEST.NUM_SPATIAL_CROPS to 1"),
-        ):  # fmt: skip
+        augmentation = self.augmentation
+        conflicts = (
+            ("AUGMENTATION.MIXUP.ENABLE", augmentation.mixes, "turn off MIXUP and CUTMIX"),
+            ("AUGMENTATION.BATCH_AUG.ENABLE", augmentation.batch_aug.enable, "turn it off"),
+            (
+                "TRAIN.MICRO_BATCH_SIZE",
+                self.train.micro_batch_size is not None,
+                "leave it out, as the loss compares all pairs of a batch; to save memory, set "
+                "TRAIN.ACTIVATION_CHECKPOINTING",
+            ),
+            ("TEST.NUM_ENSEMBLE_VIEWS", self.test.num_views != 1, "set it and TEST.NUM_SPATIAL_CROPS to 1"),
+        )
+        for key, given, remedy in conflicts:
             require(not given, key, "does not go with TASK_TYPE retrieval", remedy)
 
     @property

@@ -20,8 +20,11 @@ class OptimizerConfig:
     """Learning rate of newly added weights, as a multiple of OPTIMIZER.BASE_LR."""
     adjust_lr: bool = False
     """Scale both ends of the learning rate linearly with TRAIN.BATCH_SIZE / 256."""
-    lr_policy: Literal["cosine", "constant"] = "cosine"
-    """Course after the warm-up: cosine falls to OPTIMIZER.MIN_LR at the last epoch."""
+    lr_policy: Literal["cosine", "cosine_wave", "constant"] = "cosine"
+    """Course after the warm-up: cosine falls to OPTIMIZER.MIN_LR at the last epoch; cosine_wave falls in
+    OPTIMIZER.COSINE_HALF_PERIOD epochs, and rises again."""
+    cosine_half_period: float = 0.0
+    """cosine_wave: epochs from the peak of the rate to its floor."""
     max_epoch: int = 36
     """Passes over the training data in all; TRAIN.NUM_FOLDS of them make one loop."""
     warmup_epochs: float = 6.0
@@ -54,6 +57,12 @@ class OptimizerConfig:
             "WARMUP_EPOCHS",
             f"{self.warmup_epochs:g} epochs of warm-up do not fit OPTIMIZER.MAX_EPOCH {self.max_epoch}",
             f"take at most {self.max_epoch}, or 0 for none",
+        )
+        require(
+            (self.cosine_half_period > 0) == (self.lr_policy == "cosine_wave"),
+            "COSINE_HALF_PERIOD",
+            f"{self.cosine_half_period:g} does not go with OPTIMIZER.LR_POLICY {self.lr_policy}",
+            "give a number of epochs for cosine_wave, and leave it out for other policies",
         )
         require(
             self.min_lr <= self.base_lr,

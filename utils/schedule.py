@@ -5,6 +5,7 @@ state.
 
     e < warmup_epochs    linear from warmup_start_lr to the policy's rate at warmup_epochs
     cosine               base_lr · ½ (1 + cos(π · e / max_epoch))
+    cosine_wave          base_lr · ½ (1 + cos(π · (e − warmup_epochs) / half_period)), down and up again
     constant             base_lr
 
 The result never falls below min_lr. Parameter groups multiply it by their own factor (`utils/optim.py`).
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-POLICIES = ("cosine", "constant")
+POLICIES = ("cosine", "cosine_wave", "constant")
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class LearningRateSchedule:
     warmup_epochs: float = 0.0
     warmup_start_lr: float = 0.0
     min_lr: float = 0.0
+    half_period: float = 0.0
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise ValueError(
                 f"learning-rate policy {self.policy!r} is unknown: choose one of {', '.join(POLICIES)}"
             )
+        if self.policy == "cosine_wave" and self.half_period <= 0:
+            raise ValueError(f"a cosine wave needs a positive half_period, got {self.half_period}")
         if self.max_epoch <= 0:
             raise ValueError(f"max_epoch must be positive, got {self.max_epoch}")
         if not 0 <= self.warmup_epochs <= self.max_epoch:
@@ -53,4 +57,7 @@ class LearningRateSchedule:
     def _without_warmup(self, epoch: float) -> float:
         if self.policy == "cosine":
             return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * min(epoch / self.max_epoch, 1.0)))
+        if self.policy == "cosine_wave":
+            phase = (epoch - self.warmup_epochs) / self.half_period
+            return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * phase))
         return self.base_lr

@@ -51,3 +51,23 @@ def test_constant_stays() -> None:
 def test_impossible_schedules_are_refused(settings: dict, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         LearningRateSchedule(**{"base_lr": 1.0, "max_epoch": 10, **settings})
+
+
+def test_a_cosine_wave_falls_in_its_half_period_and_rises_again() -> None:
+    wave = LearningRateSchedule(
+        2.0, 100, policy="cosine_wave", warmup_epochs=0.5, warmup_start_lr=0.1, half_period=4.5
+    )
+    assert [wave.at(epoch) for epoch in (0, 0.25, 0.5, 2.75, 5, 9.5, 14, 18.5)] == pytest.approx(
+        [0.1, 1.05, 2.0, 1.0, 0.0, 2.0, 0.0, 2.0], abs=1e-12
+    )
+
+
+def test_a_rise_over_the_whole_run() -> None:
+    """STAN on MSR-VTT, as published: from 5 % to 100 % over all ten epochs."""
+    rise = LearningRateSchedule(2e-6, 10, policy="constant", warmup_epochs=10, warmup_start_lr=1e-7)
+    assert [rise.at(epoch) for epoch in (0, 5, 10)] == pytest.approx([1e-7, 1.05e-6, 2e-6])
+
+
+def test_a_cosine_wave_needs_its_half_period() -> None:
+    with pytest.raises(ValueError, match="half_period"):
+        LearningRateSchedule(1.0, 10, policy="cosine_wave")
