@@ -56,14 +56,21 @@ class DataConfig:
     """File with the class names (one a line, or the data set's own label file); empty: the data set's own."""
     split: int = 1
     """Which official split (UCF101 and HMDB51 have three)."""
+    shots: int | None = None
+    """Few-shot: training videos per class, drawn with RANDOM_SEED (2, 4, 8 and 16 are usual); null: all."""
+    class_half: Literal["all", "base", "novel"] = "all"
+    """Base-to-novel: the half of the classes that is trained on, or the other one, for testing alone."""
     exclude_list: str = ""
-    """List of unreadable videos, as `runs/prepare.py check` writes it: they are left out, and counted."""
+    """List of unreadable videos, as `runs/prepare.py check` writes it: left out of training, and missing in
+    evaluation."""
     cache_dir: str = ""
     """Folder in which videos from a remote root are kept; empty: a folder in the user's cache."""
     cache_size_gb: float = 50.0
     """Upper bound of that folder in GB."""
     decoder: Literal["auto", "torchcodec", "pyav", "decord", "frames"] = "auto"
     """What reads video files: auto takes the best that works here; frames reads folders of JPEG files."""
+    salvage_damaged: bool = False
+    """Read those frames of a damaged video that still decode, instead of counting it as unreadable."""
     num_input_frames: int = 16
     """T, the frames of a clip that enter the temporal encoder."""
     sparse_sample_alpha: int = 2
@@ -129,6 +136,8 @@ class DataConfig:
             f"{list(self.std)} holds a value that is not positive",
             "CLIP's is the default",
         )
+        if self.shots is not None:
+            _require_positive("SHOTS", self.shots)
         self._check_jitter_scales()
 
     def _check_jitter_scales(self) -> None:

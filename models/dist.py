@@ -302,7 +302,7 @@ class Dist(VideoModel):
         """frames: T, dense frames of the clips it is trained on; alpha: α. Raises ValueError for sizes that
         do not fit.
         """
-        super().__init__(clip)
+        super().__init__(clip, alpha=alpha)
         self.sizes = _sizes(clip, config, frames, alpha)
         self.branch = DistBranch(config, self.sizes)
 
@@ -316,9 +316,10 @@ class Dist(VideoModel):
         stream = self.clip.visual.stream(frames[:, ::alpha], self.sizes.layers)
         return self.branch(patchify(frames, patch), stream, (height // patch, width // patch))
 
-    def frozen_frames(self, video: Tensor) -> Tensor:
-        """Embeddings (B,S,E) of the sparse frames by CLIP alone."""
-        return self.clip.encode_frames(video.transpose(1, 2)[:, :: self.sizes.alpha])
+    @property
+    def frames_are_clips(self) -> bool:
+        """The stream of the frozen encoder ends in them."""
+        return True
 
     def role(self, name: str) -> Role:
         """CLIP is frozen, the branch is new."""

@@ -76,8 +76,19 @@ class VideoModel(nn.Module):
         """video (B,3,T,H,W) → the frames (B,S,3,H,W) that CLIP sees."""
         return video.transpose(1, 2)[:, :: self.alpha]
 
-    def frozen_frames(self, video: Tensor) -> Tensor:
-        """Embeddings (B,S,E) that CLIP alone gives the frames that this model shows it."""
+    @property
+    def frames_are_clips(self) -> bool:
+        """Whether `VideoFeatures.frames` are what the frozen CLIP alone gives the frames."""
+        return False
+
+    def frozen_frames(self, video: Tensor, features: VideoFeatures | None = None) -> Tensor:
+        """Embeddings (B,S,E) that CLIP alone gives the frames that this model shows it.
+
+        features: what the model made of the same video; where they hold these embeddings already, CLIP does
+        not run again.
+        """
+        if features is not None and self.frames_are_clips:
+            return features.frames
         return self.clip.encode_frames(self.shown_frames(video))
 
     def class_features(self, names: Sequence[str], templates: Sequence[str]) -> Tensor:

@@ -25,6 +25,11 @@ class MeanPool(VideoModel):
         frames = self.clip.encode_frames(self.shown_frames(video))
         return VideoFeatures(video=frames.mean(dim=1), frames=frames)
 
+    @property
+    def frames_are_clips(self) -> bool:
+        """Unless the image tower is tuned."""
+        return not self.tune_visual
+
     def role(self, name: str) -> Role:
         """CLIP's towers, where they are tuned; with the text tower its scale, but not its table of words."""
         if name.startswith("clip.visual."):

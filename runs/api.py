@@ -100,7 +100,7 @@ def view_logits(
     if classes is None and model.has_trained_classifier:
         return [head(model.model, features).float().cpu() for head in model.network.heads]
     weight = default_fusion(model, classes, fusion)
-    frozen = model.model.frozen_frames(video) if weight < 1 else None
+    frozen = model.model.frozen_frames(video, features) if weight < 1 else None
     logits = []
     for names in [classes] if classes is not None else model.class_names:
         own, clips = model.text_features(names, templates)

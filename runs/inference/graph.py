@@ -53,7 +53,9 @@ class ClassifierGraph(nn.Module):
         pixels = normalise(video, self.mean, self.std)
         features = self.model(pixels)
         logits = [head(self.model, features) for head in self.heads]
-        frozen = self.model.frozen_frames(pixels) if self.fusion < 1 and len(self.clip_texts) else None
+        frozen = (
+            self.model.frozen_frames(pixels, features) if self.fusion < 1 and len(self.clip_texts) else None
+        )
         for own, clips in zip(self.own_texts, self.clip_texts, strict=True):
             found = self.model.similarity(features, own)
             if frozen is not None:

@@ -145,3 +145,15 @@ def test_released_checkpoints_load(shared: Path) -> None:
     load_trained_weights(recognizer, path)
     released = tensors["backbone.base_encoder.dist_net.proj"]
     assert torch.equal(recognizer.state_dict()["model.branch.proj"], released)
+
+
+@pytest.mark.parametrize("name", ["dist", "clip"])
+def test_frames_of_a_frozen_clip_need_not_be_computed_again(name: str) -> None:
+    model = network(name).model.eval()
+    video = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        features = model(video)
+        again = model.clip.encode_frames(video.transpose(1, 2)[:, ::2])
+        assert model.frozen_frames(video, features) is features.frames
+        assert torch.allclose(features.frames, again, atol=1e-5)
+        assert torch.allclose(model.frozen_frames(video), again, atol=1e-5)

@@ -1,0 +1,57 @@
+"""runs/class_protocols.py on lists with known classes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from datasets.annotations import AnnotationError
+from datasets.config import DataConfig
+from datasets.records import AnnotatedSplit, VideoRecord
+from runs.class_protocols import restrict
+from utils.config import ConfigError
+
+COUNTS = (5, 9, 7, 3)
+TRAIN = AnnotatedSplit(
+    "mine",
+    "train",
+    tuple(
+        VideoRecord(f"{label}/{i}.mp4", (label,)) for label, count in enumerate(COUNTS) for i in range(count)
+    ),
+    (("a", "b", "c", "d"),),
+)
+TEST = dataclasses.replace(TRAIN, split="val", records=TRAIN.records[::2])
+
+
+def restricted(split: AnnotatedSplit, *, seed: int = 0, **data: object) -> AnnotatedSplit:
+    config = DataConfig(**data)  # type: ignore[arg-type]
+    return restrict(split, config, lambda: TRAIN, training=split.split == "train", seed=seed)
+
+
+def test_nothing_asked_nothing_changed() -> None:
+    assert restricted(TRAIN) is TRAIN
+
+
+def test_shots_are_drawn_from_training_videos_alone() -> None:
+    drawn = restricted(TRAIN, shots=2)
+    assert [sum(record.labels == (label,) for record in drawn.records) for label in range(4)] == [2, 2, 2, 2]
+    assert restricted(TRAIN, shots=2) == drawn != restricted(TRAIN, shots=2, seed=1)
+    assert restricted(TEST, shots=2) is TEST
+    with pytest.raises(AnnotationError, match=r"fewer than 4 videos: d \(3\)"):
+        restricted(TRAIN, shots=4)
+
+
+def test_halves_are_told_by_the_training_videos_and_partition_the_classes() -> None:
+    base, novel = (restricted(TEST, class_half=half) for half in ("base", "novel"))
+    assert base.class_names == (("b", "c"),) and novel.class_names == (("a", "d"),)
+    assert len(base) + len(novel) == len(TEST)
+    assert {record.path[0] for record in base.records} == {"1", "2"}
+    assert {record.labels for record in base.records} == {(0,), (1,)}
+    assert base.split == "val, base classes"
+    assert len(restricted(TRAIN, class_half="base", shots=3)) == 6
+
+
+def test_novel_classes_are_not_trained_on() -> None:
+    with pytest.raises(ConfigError, match="never trained on"):
+        restricted(TRAIN, class_half="novel")
