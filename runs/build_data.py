@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from datasets.annotations import AnnotationError, check_same_classes, evaluation_split, load_split
-from datasets.decoding.opening import choose_decoder
+from datasets.excluding import rows_of_bad_videos
 from datasets.labels import horizontal_flip_pairs
 from datasets.loader import VideoLoader
 from datasets.mixing import ClipMixer, MixSettings
@@ -28,10 +28,12 @@ from datasets.transforms.flip import Flip
 from datasets.transforms.rand_augment import RandAugment
 from datasets.transforms.train import TrainTransform
 from datasets.video_dataset import VideoDataset
+from runs.class_protocols import restrict
 from runs.config import RunConfig
 from runs.custom import load_custom_components
 from runs.timetable import Timetable
-from runs.video_data import EvaluationVideos, PrepareClips, TrainingSteps, VideoOpener
+from runs.video_data import EvaluationVideos, PrepareClips, TrainingSteps
+from runs.video_source import build_video_source, known_bad_videos, without_known_bad
 from utils import distributed
 from utils.config import ConfigError
 
@@ -44,7 +46,7 @@ def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
     splits = {}
     if config.train.enable:
         name = config.train.dataset
-        splits["train"] = _load(config, name, "train", config.data.train_list)
+        splits["train"] = without_known_bad(config, _load(config, name, "train", config.data.train_list))
         splits["validation"] = _load(config, name, evaluation_split(name), config.data.val_list)
     if config.test.enable:
         splits["test"] = _load_test_split(config)
@@ -58,7 +60,7 @@ def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
 
 
 def load_class_names(config: RunConfig) -> tuple[tuple[str, ...], ...]:
-    """Names of the classes that a run is about, per head, from its annotation lists. Raises AnnotationError."""
+    """Names of a run's classes, per head, from its annotation lists. Raises AnnotationError."""
     if config.train.dataset:
         return _load(config, config.train.dataset, "train", config.data.train_list).class_names
     return _load_test_split(config).class_names
@@ -87,6 +89,16 @@ def _check_missing(config: RunConfig, splits: Mapping[str, AnnotatedSplit]) -> N
 
 
 def _load(config: RunConfig, dataset: str, split: str, list_file: str) -> AnnotatedSplit:
+    def whole_training_split() -> AnnotatedSplit:
+        return _read(config, dataset, "train", config.data.train_list)
+
+    loaded = _read(config, dataset, split, list_file)
+    return restrict(
+        loaded, config.data, whole_training_split, training=split == "train", seed=config.random_seed
+    )
+
+
+def _read(config: RunConfig, dataset: str, split: str, list_file: str) -> AnnotatedSplit:
     loaded = load_split(
         dataset,
         split,
@@ -154,7 +166,7 @@ def build_training_steps(
     flip = _flip(config)
     dataset = dataset_type(
         split.records,
-        _opener(config),
+        build_video_source(config),
         build_sampling(config, training=True),
         _train_transform(config, flip),
         training=True,
@@ -174,13 +186,14 @@ def build_evaluation_videos(config: RunConfig, split: AnnotatedSplit, *, final: 
     crops = config.test.num_spatial_crops if final else 1
     dataset = VideoDataset(
         split.records,
-        _opener(config),
+        build_video_source(config),
         build_sampling(config),
         build_evaluation_transform(config, crops),
         training=False,
         num_clips=clips,
         on_unreadable=config.test.on_unreadable,
     )
+    dataset.unreadable.update(rows_of_bad_videos(split, known_bad_videos(config)))
     return EvaluationVideos(_loader(config, dataset), config.test.batch_size, clips * crops)
 
 
@@ -224,11 +237,6 @@ def build_prepare(config: RunConfig, num_classes: Sequence[int], device: torch.d
 def _repeats(config: RunConfig) -> int:
     batch_aug = config.augmentation.batch_aug
     return batch_aug.num_clips_per_video if batch_aug.enable else 1
-
-
-def _opener(config: RunConfig) -> VideoOpener:
-    decoder = choose_decoder(config.data.decoder)
-    return VideoOpener(config.data.data_root_dir, decoder, config.data_loader.decoder_threads)
 
 
 def build_sampling(config: RunConfig, *, training: bool = False) -> ClipSampling:

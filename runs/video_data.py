@@ -8,7 +8,6 @@ Made from the configuration by `build_data.py`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,6 @@ import torch
 from torch import Tensor
 
 from datasets.batch import ReadFailure, VideoBatch
-from datasets.decoding.opening import open_video
-from datasets.decoding.reader import VideoReader
 from datasets.loader import VideoLoader
 from datasets.mixing import ClipMixer
 from datasets.records import AnnotatedSplit
@@ -27,19 +24,6 @@ from datasets.transforms.device import DeviceTransform
 from runs.timetable import Timetable
 from runs.training_step import TrainingClips
 from utils import distributed
-
-
-@dataclass(frozen=True)
-class VideoOpener:
-    """Opens videos below a root; small and picklable, since every worker gets one."""
-
-    root: str
-    decoder: str
-    num_threads: int
-
-    def __call__(self, path: str) -> VideoReader:
-        """Open the video of a record. Raises VideoReadError."""
-        return open_video(os.path.join(self.root, path), self.decoder, num_threads=self.num_threads)
 
 
 class TrainingSteps:

@@ -1,0 +1,54 @@
+"""From the configuration to where videos come from: a folder or a URL, the decoder, the known bad ones."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from datasets.annotations.files import is_url
+from datasets.decoding import open_video
+from datasets.decoding.opening import choose_decoder
+from datasets.excluding import without_bad_videos
+from datasets.preparation.journal import read_bad_list
+from datasets.records import AnnotatedSplit
+from datasets.remote import FileCache, VideoSource, default_cache_folder
+from runs.config import RunConfig
+from utils.config import ConfigError
+
+
+def build_video_source(config: RunConfig) -> VideoSource:
+    """What opens the video of a record. Raises ConfigError for a decoder that does not work here."""
+    data = config.data
+    try:
+        decoder = choose_decoder(data.decoder)
+    except ValueError as error:
+        raise ConfigError(str(error), key="DATA.DECODER") from error
+    if data.salvage_damaged and decoder in ("decord", "torchcodec"):
+        raise ConfigError(
+            f"{decoder} cannot pick the sound frames of a damaged video",
+            key="DATA.SALVAGE_DAMAGED",
+            remedy="set DATA.DECODER to auto or pyav",
+        )
+    threads = config.data_loader.decoder_threads
+    open_local = partial(open_video, decoder=decoder, num_threads=threads, salvage=data.salvage_damaged)
+    folder = data.cache_dir or default_cache_folder()
+    cache = FileCache(folder, int(data.cache_size_gb * 1e9))
+    return VideoSource(data.data_root_dir, open_local, cache if is_url(data.data_root_dir) else None)
+
+
+def known_bad_videos(config: RunConfig) -> dict[str, str]:
+    """{path: reason} of DATA.EXCLUDE_LIST; empty without one. Raises ConfigError when it cannot be read."""
+    if not config.data.exclude_list:
+        return {}
+    try:
+        return read_bad_list(config.data.exclude_list)
+    except ValueError as error:
+        raise ConfigError(str(error), key="DATA.EXCLUDE_LIST") from error
+
+
+def without_known_bad(config: RunConfig, split: AnnotatedSplit) -> AnnotatedSplit:
+    """A training split without the videos of DATA.EXCLUDE_LIST. Raises ConfigError when none is left."""
+    bad = known_bad_videos(config)
+    try:
+        return without_bad_videos(split, bad) if bad else split
+    except ValueError as error:
+        raise ConfigError(str(error), key="DATA.EXCLUDE_LIST") from error

@@ -1,0 +1,33 @@
+"""Videos known to be unreadable."""
+
+from __future__ import annotations
+
+import pytest
+
+from datasets.excluding import rows_of_bad_videos, without_bad_videos
+from datasets.records import AnnotatedSplit, VideoRecord
+
+SPLIT = AnnotatedSplit(
+    "csv",
+    "train",
+    tuple(VideoRecord(path, (0,)) for path in ("a.mp4", "b.mp4", "a.mp4", "c.mp4")),
+    source="list.csv",
+    missing=("a.mp4", "c.mp4"),
+)
+
+
+def test_training_goes_without_them_and_says_so() -> None:
+    split = without_bad_videos(SPLIT, {"a.mp4": "no moov atom", "elsewhere.mp4": "empty"})
+    assert [record.path for record in split.records] == ["b.mp4", "c.mp4"]
+    assert split.missing == ("c.mp4",)
+    assert "2 of 4 videos are left out" in split.notes[-1]
+
+
+def test_nothing_left_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"DATA\.EXCLUDE_LIST leaves none"):
+        without_bad_videos(SPLIT, {"a.mp4": "", "b.mp4": "", "c.mp4": ""})
+
+
+def test_evaluation_keeps_their_rows() -> None:
+    rows = rows_of_bad_videos(SPLIT, {"a.mp4": "no moov atom"})
+    assert rows == {0: "DATA.EXCLUDE_LIST: no moov atom", 2: "DATA.EXCLUDE_LIST: no moov atom"}
