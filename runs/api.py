@@ -21,8 +21,9 @@ from datasets.transforms.device import normalise
 from models.heads import frame_logits
 from models.interface import VideoFeatures
 from models.zero_shot import fuse_logits
+from runs.inference.classifier import VideoClassifier
 from runs.inference.clips import ClipSettings
-from runs.inference.loading import VideoClassifier, load_model
+from runs.inference.loading import load_model
 from runs.inference.results import Prediction
 
 __all__ = ["VideoClassifier", "classify", "embed", "load_model", "read_clip"]

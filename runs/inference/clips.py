@@ -35,8 +35,8 @@ class ClipSettings:
 
     def open(self, path: str | Path) -> VideoReader:
         """Opens a video; the caller closes it. Raises VideoReadError."""
-        threads = self.config.data_loader.decoder_threads
-        return open_video(str(path), self.config.data.decoder, num_threads=threads)
+        data, threads = self.config.data, self.config.data_loader.decoder_threads
+        return open_video(str(path), data.decoder, num_threads=threads, salvage=data.salvage_damaged)
 
     def read(self, reader: VideoReader, start: float | None = None, end: float | None = None) -> Tensor:
         """Clips uint8 (V,3,T,H,W) of the part between `start` and `end` seconds. Raises VideoReadError."""

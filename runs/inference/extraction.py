@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from runs.api import embed
+from runs.inference.classifier import VideoClassifier
 from runs.inference.clips import READ_FAILURES, ClipSettings
 from runs.inference.embedding_store import EmbeddingStore
-from runs.inference.loading import VideoClassifier
 from runs.inference.prediction import reason_of
 
 

@@ -22,7 +22,7 @@ from datasets.transforms.device import normalise
 from models.heads import frame_logits
 from models.interface import VideoModel
 from models.zero_shot import fuse_logits
-from runs.inference.loading import VideoClassifier
+from runs.inference.classifier import VideoClassifier
 
 TOLERANCE = 1e-3
 """Largest difference allowed, relative to the largest absolute value of an output."""

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runs.inference.loading import VideoClassifier
+    from runs.inference.classifier import VideoClassifier
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from datasets.decoding import VideoReader, VideoReadError
 from runs.api import classify
+from runs.inference.classifier import VideoClassifier
 from runs.inference.clips import READ_FAILURES, ClipSettings, duration
 from runs.inference.drawing import contact_sheet, save_labelled_video, save_picture
-from runs.inference.loading import VideoClassifier
 from runs.inference.plots import save_timeline
 from runs.inference.results import Prediction, VideoResult, WindowResult, clock
 

@@ -12,8 +12,9 @@ import torch
 from models.errors import ConversionError
 from models.release import Encoder, ReleaseDescription, write_release
 from runs.config import RunConfig
+from runs.inference.classifier import VideoClassifier
 from runs.inference.graph import TOLERANCE, ExportError, example_clips, relative_difference
-from runs.inference.loading import VideoClassifier, load_model
+from runs.inference.loading import load_model
 from utils.checkpoint import frozen_fingerprint
 from utils.config import to_dict
 

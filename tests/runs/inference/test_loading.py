@@ -13,7 +13,9 @@ from models.conversion import to_dist_release
 from models.errors import ConversionError
 from models.release import Encoder, ReleaseDescription, write_release
 from models.zoo import ZooError
-from runs.inference.loading import VideoClassifier, load_model, own_class_names
+from runs.inference.classifier import VideoClassifier
+from runs.inference.described import own_class_names
+from runs.inference.loading import load_model
 from tests.runs.inference.tiny import tiny_dist
 from utils.checkpoint import frozen_fingerprint, trainable_state
 from utils.config import ConfigError, to_dict

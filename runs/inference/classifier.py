@@ -1,0 +1,60 @@
+"""A model that is ready to use: the network, its configuration, its classes, and where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from datasets.labels import class_words
+from models.heads import Recognizer
+from models.interface import VideoModel
+from models.zero_shot import class_text_features
+from runs.config import RunConfig
+from utils.precision import Precision
+
+
+@dataclass(frozen=True)
+class VideoClassifier:
+    """A model in evaluation mode on its device, with what is needed to use it."""
+
+    network: Recognizer
+    """The video model; trained classifiers in `heads`, none where classes are compared as texts."""
+    config: RunConfig
+    class_names: tuple[tuple[str, ...], ...]
+    """The classes it was trained for, per head; empty when the file does not say."""
+    source: str
+    device: torch.device
+    precision: Precision
+    _text_features: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Tensor, Tensor]] = field(
+        default_factory=dict
+    )
+
+    @property
+    def model(self) -> VideoModel:
+        """The video model itself."""
+        return self.network.model
+
+    @property
+    def has_trained_classifier(self) -> bool:
+        """Whether its classes are fixed."""
+        return len(self.network.heads) > 0
+
+    @torch.no_grad()
+    def text_features(
+        self, names: Sequence[str], templates: Sequence[str] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Text features (K,E) of class names, computed once: as the model compares them, and CLIP's own.
+
+        templates: sentences with {} for a name; by default the configuration's.
+        """
+        text = self.config.data.dataset_label_text
+        chosen = tuple(templates or [f"{text.prompt_prefix}{template}" for template in text.templates])
+        key = (tuple(names), chosen)
+        if key not in self._text_features:
+            words = [class_words(name) for name in names]
+            own = self.model.class_features(words, chosen)
+            self._text_features[key] = own, class_text_features(self.model.clip, words, chosen)
+        return self._text_features[key]
