@@ -24,10 +24,12 @@ from runs.config import RunConfig
 from runs.output_folder import OutputFolder
 from runs.process import exit_code_of, start_process
 from runs.report import write_results_table, write_summary, write_training_report
-from runs.summary import run_facts, training_facts, weights_facts
+from runs.summary import model_line, run_facts, training_facts, weights_facts
 from runs.task import Examiner, Task, TaskResult
 from runs.train import Trainer
 from utils import distributed
+from utils.checkpoint import read_checkpoint
+from utils.checkpoint_folder import FoundCheckpoint
 from utils.config import ConfigError, to_yaml
 from utils.logging import get_logger, start_logging, stop_logging
 from utils.reproducibility import seed_everything
@@ -58,7 +60,10 @@ def _run(invocation: Invocation) -> None:
             return
         _tell_beginning(invocation, splits)
         place = build_workplace(config, folder, device)
-        facts = _train_and_test(place, build_task(place, splits), splits)
+        task = build_task(place, splits)
+        if config.log_model_info:
+            get_logger().info("%s", model_line(config, task.network, task.network.model))
+        facts = _train_and_test(place, task, splits)
         if distributed.is_main():
             write_summary(folder, {**facts, **run_facts(invocation, place)})
         place.trackers.close()
@@ -121,7 +126,8 @@ def _train_and_test(place: Workplace, task: Task, splits: Splits) -> dict[str, A
         facts["test"] = _test(place, task, splits["test"], trainer)
     if distributed.is_main():
         write_training_report(place.folder)
-    facts["weights"] = weights_facts(task.network)
+    with trainer.weights_to_evaluate() if trainer else nullcontext():
+        facts["weights"] = weights_facts(task.network) | {"averaged": config.model.ema.enable}
     return facts
 
 
@@ -171,11 +177,21 @@ def _start_or_resume(place: Workplace, trainer: Trainer, task: Task) -> None:
         total = trainer.timetable.total_steps
         logger.info("resumed after step %d of %d from %s", trainer.progress.step, total, found.path)
     else:
-        if config.train.checkpoint_file_path:
-            load_weights(task.network, config.train.checkpoint_file_path, "TRAIN.CHECKPOINT_FILE_PATH")
         seed_everything(config.random_seed, distributed.rank())
-        trainer.watch.resumed(trainer.progress)
+        _begin(config, trainer, task)
     distributed.on_main(lambda: place.folder.write_config(config))
+
+
+def _begin(config: RunConfig, trainer: Trainer, task: Task) -> None:
+    """Start from new weights, from trained ones, or (TRAIN.FINE_TUNE false) from a checkpoint's whole state."""
+    path = config.train.checkpoint_file_path
+    if path and not config.train.fine_tune:
+        trainer.resume(FoundCheckpoint(Path(path), read_checkpoint(Path(path))))
+        get_logger().info("took over the state after step %d from %s", trainer.progress.step, path)
+        return
+    if path:
+        load_weights(task.network, path, "TRAIN.CHECKPOINT_FILE_PATH")
+    trainer.watch.resumed(trainer.progress)
 
 
 def _test(place: Workplace, task: Task, split: AnnotatedSplit, trainer: Trainer | None) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from torch import nn
 from datasets.records import AnnotatedSplit
 from runs.build import Workplace
 from runs.cli import Invocation
+from runs.config import RunConfig
 from runs.train import Trainer
 from utils import distributed
 from utils.checkpoint import fingerprint
 from utils.config import to_dict
 from utils.memory import peak_memory_bytes
+from utils.profiling import multiply_adds
 from utils.versions import versions
 
 OVERHEAD = ("logging", "checkpoint")
@@ -58,8 +60,21 @@ def training_facts(trainer: Trainer, split: AnnotatedSplit) -> dict[str, Any]:
     }
 
 
+def model_line(config: RunConfig, network: nn.Module, video_model: nn.Module) -> str:
+    """The size of the network, and the cost of one clip, in words."""
+    trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    total = sum(weight.numel() for weight in network.parameters())
+    data = config.data
+    shape = (1, 3, data.num_input_frames, data.test_crop_size, data.test_crop_size)
+    try:
+        cost = f"{multiply_adds(video_model, shape) / 1e9:.1f} G multiply-adds a clip"
+    except (RuntimeError, NotImplementedError) as error:  # a model of the user's own that looks at its values
+        cost = f"cost not counted ({str(error).splitlines()[0]})"
+    return f"model {config.model.name}: {trainable:,} trainable of {total:,} weights, {cost}"
+
+
 def weights_facts(model: nn.Module) -> dict[str, Any]:
-    """Numbers and SHA-256 of the weights, trained and frozen."""
+    """Numbers and SHA-256 of the weights as they are, trained and frozen."""
     parameters: Mapping[str, nn.Parameter] = dict(model.named_parameters())
     trained = {name: weight for name, weight in parameters.items() if weight.requires_grad}
     frozen = {name: weight for name, weight in parameters.items() if not weight.requires_grad}

@@ -93,6 +93,7 @@ class CheckpointFolder:
 
     def point_best_to(self, path: Path) -> None:
         """Let `best.pt` hold the content of `path`: at every moment the old one or the new one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         temporary = temporary_path(self.best)
         temporary.unlink(missing_ok=True)
         try:

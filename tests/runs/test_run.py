@@ -81,7 +81,8 @@ def _check_contents(output: Path) -> None:
     assert summary["test"]["videos_missing"] == [] and summary["command"].startswith("python ")
     assert summary["versions"]["torch"] == torch.__version__.split("+")[0]
     state = torch.load(output / "checkpoints" / f"step_{STEPS:09d}.pt", weights_only=True)
-    assert summary["weights"]["trained_sha256"] == fingerprint(state["weights"])
+    tested = {name: value for name, value in state["average"].items() if name != "updates"}
+    assert summary["weights"]["averaged"] and summary["weights"]["trained_sha256"] == fingerprint(tested)
     assert summary["config"] == state["config"] == yaml.safe_load((output / "config.yaml").read_text())
     with (output / "predictions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -131,6 +132,9 @@ def test_a_trained_checkpoint_is_tested_alone_and_starts_another_run(
     assert untrained.codes() == [2] and "TEST.CHECKPOINT_FILE_PATH" in untrained.text()
     tuned = {**pairs, "OUTPUT_DIR": str(tmp_path / "tuned"), "TRAIN.CHECKPOINT_FILE_PATH": str(path)}
     assert start_run({**tuned, "DATA.NUM_INPUT_FRAMES": "8"}).codes() == [0]
+    further = {**pairs, "OUTPUT_DIR": str(tmp_path / "further"), "TRAIN.CHECKPOINT_FILE_PATH": str(path)}
+    taken_over = start_run({**further, "TRAIN.FINE_TUNE": "false", "OPTIMIZER.MAX_EPOCH": "2"})
+    assert taken_over.codes() == [0] and "took over the state after step 2" in taken_over.text()
     wrong = start_run(
         {**tuned, "OUTPUT_DIR": str(tmp_path / "wrong"), "VIDEO.BACKBONE.DIST.TEMPORAL_DIM": "32"}
     )
