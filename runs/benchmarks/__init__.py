@@ -1,0 +1,1 @@
+"""Benchmarks: measurements side by side, in one run, by ratios."""
