@@ -183,7 +183,7 @@ def _start_or_resume(place: Workplace, trainer: Trainer, task: Task) -> None:
 
 
 def _begin(config: RunConfig, trainer: Trainer, task: Task) -> None:
-    """Start from new weights, from trained ones, or (TRAIN.FINE_TUNE false) from a checkpoint's whole state."""
+    """Start from new weights, from trained ones, or (FINE_TUNE false) from a checkpoint's whole state."""
     path = config.train.checkpoint_file_path
     if path and not config.train.fine_tune:
         trainer.resume(FoundCheckpoint(Path(path), read_checkpoint(Path(path))))

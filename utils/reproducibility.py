@@ -31,7 +31,7 @@ def deterministic_kernels(enabled: bool) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """States of this process's generators: Python, numpy (legacy global), torch CPU and each visible GPU."""
+    """States of this process's generators: Python, numpy (legacy global), torch's for the CPU and its GPU."""
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
@@ -44,19 +44,17 @@ def random_state() -> dict[str, Any]:
             "cached": float(cached),
         },
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [],
     }
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Put the generators back to what `random_state` captured. GPU states beyond those visible now are left
-    out.
-    """
+    """Put the generators back to what `random_state` captured in this process's place."""
     python, legacy = state["python"], state["numpy"]
     random.setstate((python["version"], tuple(python["words"]), python["gauss"]))
     keys = legacy["keys"].numpy().astype(np.uint32)
     np.random.set_state((legacy["name"], keys, legacy["position"], legacy["has_gauss"], legacy["cached"]))
     torch.set_rng_state(state["torch"].cpu())
-    if torch.cuda.is_available():
-        for index, device_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
-            torch.cuda.set_rng_state(device_state.cpu(), index)
+    if torch.cuda.is_initialized():
+        for device_state in state["cuda"]:
+            torch.cuda.set_rng_state(device_state.cpu())
