@@ -99,7 +99,7 @@ class Trainer:
 
         Raises RunStopped after a signal (state saved), NonFiniteLossError, and what reading data raises.
         """
-        with StopSignals() as signals:
+        with StopSignals(announces=distributed.is_main()) as signals:
             while True:
                 loop, first_step = self.timetable.locate(self.progress.step)
                 if loop > self.progress.closed_loops:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from types import FrameType, TracebackType
 
 EXIT_PREEMPTED = 75
 EXIT_INTERRUPTED = 130
+ECHO_SECONDS = 2.0
+ANNOUNCEMENT = b"\nstopping: finishing this step and saving (Ctrl-C again stops at once)\n"
 
 
 class RunStopped(Exception):  # noqa: N818 -- not an error: the run did as it was told
@@ -31,8 +34,11 @@ class StopSignals:
 
     signals = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
-    def __init__(self) -> None:
+    def __init__(self, announces: bool = False) -> None:
+        """announces: say on stderr that the signal has been heard."""
         self.received: signal.Signals | None = None
+        self._received_at = 0.0
+        self._announces = announces
         self._owner = os.getpid()
         self._previous: dict[signal.Signals, object] = {}
 
@@ -57,6 +63,12 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:
             return
+        first = self.received is None
         if number == signal.SIGINT and self.received == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = signal.Signals(number)
+            # A launcher passes on the Ctrl-C that the terminal has sent to everybody: that one is not a second.
+            if time.monotonic() - self._received_at > ECHO_SECONDS:
+                raise KeyboardInterrupt
+            return
+        self.received, self._received_at = signal.Signals(number), time.monotonic()
+        if first and self._announces:
+            os.write(2, ANNOUNCEMENT)  # not through buffers, which the signal may have found half written

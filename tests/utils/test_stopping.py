@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from utils import stopping
 from utils.stopping import EXIT_INTERRUPTED, EXIT_PREEMPTED, StopSignals
 from utils.stopwatch import Stopwatch
 
@@ -25,9 +26,14 @@ def test_a_signal_is_noted_and_the_old_handler_comes_back(number: signal.Signals
     assert signal.getsignal(number) == before
 
 
-def test_a_second_ctrl_c_stops_at_once() -> None:
-    with StopSignals() as signals:
-        os.kill(os.getpid(), signal.SIGINT)
+def test_a_second_ctrl_c_stops_at_once_but_an_echo_does_not(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with StopSignals(announces=True) as signals:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert capfd.readouterr().err.count("finishing this step and saving") == 1
+        monkeypatch.setattr(stopping, "ECHO_SECONDS", -1.0)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         assert signals.code == EXIT_INTERRUPTED
