@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.transforms.device import normalise
 from models.heads import frame_logits
 from models.interface import VideoFeatures
 from models.zero_shot import fuse_logits
@@ -138,8 +137,7 @@ def check_classes(model: VideoClassifier, classes: Classes | None) -> None:
 def _normalised(model: VideoClassifier, clip: Tensor) -> Tensor:
     if clip.ndim != 5 or clip.shape[1] != 3 or clip.dtype != torch.uint8:
         raise ValueError(f"a clip is uint8 (V,3,T,H,W); this one is {clip.dtype} {tuple(clip.shape)}")
-    data = model.config.data
-    return normalise(clip.to(model.device), data.mean, data.std)
+    return model.normalised(clip)
 
 
 def _features(model: VideoClassifier, video: Tensor) -> VideoFeatures:

@@ -49,7 +49,7 @@ def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
         splits["train"] = without_known_bad(config, _load(config, name, "train", config.data.train_list))
         splits["validation"] = _load(config, name, evaluation_split(name), config.data.val_list)
     if config.test.enable:
-        splits["test"] = _load_test_split(config)
+        splits["test"] = load_test_split(config)
     for other in splits.keys() - {"train"}:
         if "train" in splits:
             check_same_classes(splits["train"], splits[other])
@@ -63,10 +63,11 @@ def load_class_names(config: RunConfig) -> tuple[tuple[str, ...], ...]:
     """Names of a run's classes, per head, from its annotation lists. Raises AnnotationError."""
     if config.train.dataset:
         return _load(config, config.train.dataset, "train", config.data.train_list).class_names
-    return _load_test_split(config).class_names
+    return load_test_split(config).class_names
 
 
-def _load_test_split(config: RunConfig) -> AnnotatedSplit:
+def load_test_split(config: RunConfig) -> AnnotatedSplit:
+    """The annotation list that a run is tested on. Raises AnnotationError."""
     name, data = config.test_dataset, config.data
     list_file = data.test_list or (data.val_list if name == config.train.dataset else "")
     return _load(config, name, evaluation_split(name), list_file)
@@ -89,13 +90,19 @@ def _check_missing(config: RunConfig, splits: Mapping[str, AnnotatedSplit]) -> N
 
 
 def _load(config: RunConfig, dataset: str, split: str, list_file: str) -> AnnotatedSplit:
-    def whole_training_split() -> AnnotatedSplit:
-        return _read(config, dataset, "train", config.data.train_list)
-
     loaded = _read(config, dataset, split, list_file)
     return restrict(
-        loaded, config.data, whole_training_split, training=split == "train", seed=config.random_seed
+        loaded,
+        config.data,
+        lambda: load_whole_training_split(config, dataset),
+        training=split == "train",
+        seed=config.random_seed,
     )
+
+
+def load_whole_training_split(config: RunConfig, dataset: str) -> AnnotatedSplit:
+    """The training list of a data set, all classes and videos. Raises AnnotationError."""
+    return _read(config, dataset, "train", config.data.train_list)
 
 
 def _read(config: RunConfig, dataset: str, split: str, list_file: str) -> AnnotatedSplit:

@@ -13,7 +13,7 @@ import dataclasses
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -26,20 +26,25 @@ from utils.config import ConfigError
 from utils.distributed import launched_by_elastic
 from utils.stopping import EXIT_INTERRUPTED, EXIT_PREEMPTED
 
+Job = Callable[[Invocation], int]
+"""One process's part of an invocation; returns the exit code."""
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 GRACE_SECONDS = 600
 """Time that workers get to finish a step and save after a signal."""
 
 
-def launch(invocation: Invocation, arguments: list[str]) -> int:
+def launch(invocation: Invocation, arguments: list[str], run: Job | None = None) -> int:
     """Run `invocation` in as many processes as it asks for; returns the exit code.
 
-    arguments: the words after the script's name, which every worker gets again.
+    arguments: the words after the script's name, which every worker gets again. run: what one process does;
+    by default what `runs/run.py` is for.
     """
     if not launched_by_elastic():
         processes = processes_to_start(invocation.config.num_gpus, torch.cuda.device_count())
         if processes > 1:
             return start_workers(processes, [sys.argv[0], *arguments])
+    if run is not None:
+        return run(invocation)
     from runs.job import run_job  # imports the whole project: not needed in the process that only waits
 
     return run_job(invocation)

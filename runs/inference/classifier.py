@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from datasets.labels import class_words
+from datasets.transforms.device import normalise
+from models.clip import Clip
 from models.heads import Recognizer
 from models.interface import VideoModel
 from models.zero_shot import class_text_features
@@ -42,6 +44,11 @@ class VideoClassifier:
         """Whether its classes are fixed."""
         return len(self.network.heads) > 0
 
+    def normalised(self, clips: Tensor) -> Tensor:
+        """Clips uint8 (B,3,T,H,W) as the network takes them: float, on the device."""
+        data = self.config.data
+        return normalise(clips.to(self.device, non_blocking=True), data.mean, data.std)
+
     @torch.no_grad()
     def text_features(
         self, names: Sequence[str], templates: Sequence[str] | None = None
@@ -50,11 +57,20 @@ class VideoClassifier:
 
         templates: sentences with {} for a name; by default the configuration's.
         """
-        text = self.config.data.dataset_label_text
-        chosen = tuple(templates or [f"{text.prompt_prefix}{template}" for template in text.templates])
+        chosen = tuple(templates or self.templates)
         key = (tuple(names), chosen)
         if key not in self._text_features:
             words = [class_words(name) for name in names]
             own = self.model.class_features(words, chosen)
             self._text_features[key] = own, class_text_features(self.model.clip, words, chosen)
         return self._text_features[key]
+
+    def clip_text_features(self, clip: Clip, names: Sequence[str]) -> Tensor:
+        """Text features (K,E) of class names by another CLIP, with the configuration's templates."""
+        return class_text_features(clip, [class_words(name) for name in names], self.templates)
+
+    @property
+    def templates(self) -> list[str]:
+        """The configuration's sentences with {} for a class name."""
+        text = self.config.data.dataset_label_text
+        return [f"{text.prompt_prefix}{template}" for template in text.templates]

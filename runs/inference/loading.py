@@ -69,6 +69,18 @@ def load_model(
     )
 
 
+def untrained_model(config: RunConfig, device: torch.device) -> VideoClassifier:
+    """A model without trained weights: for the frozen CLIP alone. Raises ConfigError."""
+    shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
+    try:
+        model = build_video_model(config.model, config.video, shape, own_models=build_own_models(config))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    precision = _precision(config.train.requested_precision, device)
+    network = Recognizer(model, []).to(device).eval()
+    return VideoClassifier(network, config, (), config.model.name, device, precision)
+
+
 def choose_device(name: str) -> torch.device:
     """A device by name; auto is the first GPU, or the CPU. Raises ConfigError for one that is not there."""
     if name == "auto":

@@ -1,0 +1,117 @@
+"""One process's part of `runs/zero_shot.py`: lists, model, logits, result."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from datasets.annotations.base_to_novel import base_classes
+from datasets.annotations.subsets import keep_classes
+from datasets.annotations.zero_shot_splits import ZeroShotProtocol, half_of_classes, zero_shot_protocol
+from models.weights import locate_weights
+from runs.build_data import build_evaluation_videos, load_test_split, load_whole_training_split
+from runs.cli import Invocation
+from runs.config import RunConfig
+from runs.inference.classifier import VideoClassifier
+from runs.inference.loading import load_model, untrained_model
+from runs.inference.zero_shot_evaluation import collect_logits, join_runs, run_targets
+from runs.inference.zero_shot_report import BASE_TO_NOVEL, ZeroShotResult, write_result
+from runs.process import exit_code_of, start_process
+from utils import distributed
+from utils.checksum import sha256_of
+from utils.config import ConfigError, to_dict
+from utils.versions import versions
+
+THREE_SPLITS = ("hmdb51", "ucf101", "k600")
+
+
+def run_zero_shot(invocation: Invocation) -> int:
+    """Run this process's part of the invocation; returns the exit code."""
+    return exit_code_of(lambda: _run(invocation))
+
+
+def _run(invocation: Invocation) -> None:
+    config, options = invocation.config, invocation.options
+    device = start_process(config)
+    videos = join_runs(choose_protocol(invocation))
+    classifier = _classifier(config, options.checkpoint, device)
+    data = build_evaluation_videos(config, videos.videos, final=True)
+    logits = collect_logits(classifier, data, videos.class_names)
+    weight = config.video.head.zero_shot_fusion_weight if options.fusion is None else options.fusion
+    result = ZeroShotResult(videos, logits, run_targets(videos, logits.rows), weight)
+    if distributed.is_main():
+        print(result.table())
+        written = write_result(
+            result, Path(config.output_dir), _facts(invocation), sweep=options.sweep_fusion
+        )
+        print("\nwritten: " + ", ".join(str(path) for path in written))
+    distributed.shutdown()
+
+
+def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:
+    """The protocol that the command names, or the data set's usual one. Raises AnnotationError,
+    ConfigError.
+    """
+    config, options = invocation.config, invocation.options
+    dataset = config.test_dataset
+    name = options.protocol or ("3-splits" if dataset in THREE_SPLITS else "full")
+    if name == BASE_TO_NOVEL:
+        return _base_to_novel(config)
+    if dataset in THREE_SPLITS or name == "3-splits":
+        return zero_shot_protocol(
+            dataset,
+            name,
+            anno_dir=config.data.annotation_dir,
+            data_root=config.data.data_root_dir,
+            video_list=options.video_list,
+            draws=options.draws,
+            seed=config.random_seed,
+        )
+    whole = load_test_split(config)
+    if name == "full":
+        return ZeroShotProtocol(dataset, name, f"its {whole.split} list", (whole,))
+    seeds = [config.random_seed + draw for draw in range(options.draws)]
+    runs = tuple(half_of_classes(whole, seed) for seed in seeds)
+    return ZeroShotProtocol(
+        dataset, name, f"its {whole.split} list, {len(seeds)} draws from seed {seeds[0]}", runs
+    )
+
+
+def _base_to_novel(config: RunConfig) -> ZeroShotProtocol:
+    if config.data.class_half != "all":
+        raise ConfigError("the protocol tests both halves", key="DATA.CLASS_HALF", remedy="leave it at all")
+    whole = load_test_split(config)
+    base = base_classes(load_whole_training_split(config, config.test_dataset))
+    novel = [index for index in range(*whole.num_classes) if index not in set(base)]
+    halves = (("base", base), ("novel", novel))
+    runs = tuple(dataclasses.replace(keep_classes(whole, kept), split=name) for name, kept in halves)
+    return ZeroShotProtocol(config.test_dataset, BASE_TO_NOVEL, f"its {whole.split} list", runs)
+
+
+def _classifier(config: RunConfig, checkpoint: str | None, device: torch.device) -> VideoClassifier:
+    classifier = (
+        load_model(checkpoint, config=config, device=device)
+        if checkpoint
+        else untrained_model(config, device)
+    )
+    if not classifier.model.in_joint_space:
+        raise ConfigError(
+            f"{config.model.name} makes features that cannot be compared with words", key="MODEL.NAME"
+        )
+    return classifier
+
+
+def _facts(invocation: Invocation) -> dict[str, object]:
+    """What the numbers stand on."""
+    config, checkpoint = invocation.config, invocation.options.checkpoint
+    path = locate_weights(checkpoint) if checkpoint else None
+    return {
+        "command": invocation.command,
+        "checkpoint": checkpoint,
+        "checkpoint_sha256": sha256_of(path) if path is not None else None,
+        "templates": list(config.data.dataset_label_text.templates),
+        "versions": versions(),
+        "config": to_dict(config),
+    }
