@@ -103,7 +103,7 @@ class Trainer:
             while True:
                 loop, first_step = self.timetable.locate(self.progress.step)
                 if loop > self.progress.closed_loops:
-                    self._close_loop(loop)
+                    self._close_loop(loop, signals)
                 if loop == self.timetable.loops:
                     return
                 for batches in self._waiting_measured(self.data.steps(loop, first_step)):
@@ -143,10 +143,7 @@ class Trainer:
         if not period or self.progress.step % period:
             return False
         loops, inside = self.timetable.locate(self.progress.step)
-        closes_loop = inside == 0
-        validates = self.validate is not None and self.timetable.validates_after(loops)
-        # Before a validation it is worth having, after it there will be another.
-        return not closes_loop or validates or not self.timetable.saves_after(loops)
+        return inside > 0 or not (self.timetable.saves_after(loops) or self.timetable.validates_after(loops))
 
     def _count(self, outcome: StepOutcome, batches: Sequence[Any], stop_code: int) -> int:
         """Add the step to the progress; returns the stop code that all processes agree on, 0 to go on."""
@@ -186,17 +183,18 @@ class Trainer:
                 "or look at these videos"
             )
 
-    def _close_loop(self, loops: int) -> None:
+    def _close_loop(self, loops: int, signals: StopSignals) -> None:
         """Validation and checkpoint where they are due after so many loops."""
-        self.progress.closed_loops = loops
         improved = False
         if self.validate is not None and self.timetable.validates_after(loops):
-            with self.stopwatch.measure("validation"):
+            self.save()  # a validation is long: whatever ends it, the run goes on from here and repeats it
+            with signals.raising(self._stop_message()), self.stopwatch.measure("validation"):
                 score = self.validate()
             self.stopwatch.lap()  # the time of a validation is not one of training
             improved = self.progress.best_score is None or score > self.progress.best_score
             if improved:
                 self.progress.best_score, self.progress.best_step = score, self.progress.step
+        self.progress.closed_loops = loops
         if improved or self.timetable.saves_after(loops):
             self.save(best=improved)
 
@@ -215,9 +213,11 @@ class Trainer:
 
     def _stop(self, code: int) -> None:
         self.save()
-        reason = {EXIT_INTERRUPTED: "interrupted", EXIT_PREEMPTED: "pre-empted"}[code]
-        raise RunStopped(
-            f"{reason}: the state after step {self.progress.step} of {self.timetable.total_steps} is saved "
-            f"in {self.checkpoints.path_of(self.progress.step)}; the same command goes on from there",
-            code,
+        raise RunStopped(self._stop_message(), code)
+
+    def _stop_message(self) -> str:
+        path = self.checkpoints.path_of(self.progress.step)
+        return (
+            f"stopped as asked: the state after step {self.progress.step} of {self.timetable.total_steps} is "
+            f"saved in {path}; the same command goes on from there"
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 EXIT_PREEMPTED = 75
@@ -39,6 +41,7 @@ class StopSignals:
         self.received: signal.Signals | None = None
         self._received_at = 0.0
         self._announces = announces
+        self._message: str | None = None
         self._owner = os.getpid()
         self._previous: dict[signal.Signals, object] = {}
 
@@ -60,15 +63,32 @@ class StopSignals:
             return 0
         return EXIT_INTERRUPTED if self.received == signal.SIGINT else EXIT_PREEMPTED
 
+    @contextmanager
+    def raising(self, message: str) -> Iterator[None]:
+        """Inside, a signal (one that has come before, too) raises RunStopped at once: for long work after
+        which, or before which, there is nothing to save.
+        """
+        self._message = message
+        try:
+            self._raise_if_told_to()
+            yield
+        finally:
+            self._message = None
+
+    def _raise_if_told_to(self) -> None:
+        if self._message is not None and self.received is not None:
+            raise RunStopped(self._message, self.code)
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:
             return
         first = self.received is None
         if number == signal.SIGINT and self.received == signal.SIGINT:
-            # A launcher passes on the Ctrl-C that the terminal has sent to everybody: that one is not a second.
+            # A launcher passes on the Ctrl-C that the terminal has sent to everybody: no second one.
             if time.monotonic() - self._received_at > ECHO_SECONDS:
                 raise KeyboardInterrupt
             return
         self.received, self._received_at = signal.Signals(number), time.monotonic()
         if first and self._announces:
             os.write(2, ANNOUNCEMENT)  # not through buffers, which the signal may have found half written
+        self._raise_if_told_to()

@@ -58,7 +58,7 @@ def test_a_scheduler_that_signals_torchrun_lets_the_run_save(
     _wait_for("step 5/", log)
     run.send_signal(signal.SIGTERM)
     assert run.wait(60) != 0
-    assert "pre-empted: the state after step" in log.read_text()
+    assert "stopped as asked: the state after step" in log.read_text()
 
 
 def test_losing_a_machine_ends_the_run_clearly_and_a_restart_resumes(

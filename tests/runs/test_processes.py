@@ -54,7 +54,7 @@ def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(pairs_of:
     run.wait_for("step 3/")
     os.kill(run.processes[1].pid or 0, signal.SIGUSR1)
     assert set(run.codes()) == {EXIT_PREEMPTED}, run.text()
-    assert "pre-empted: the state after step" in run.text()
+    assert "stopped as asked: the state after step" in run.text()
     again = start_run(stopped, 2)
     assert set(again.codes()) == {0} and "resumed after step" in again.text()
     ours, theirs = _final(whole["OUTPUT_DIR"]), _final(stopped["OUTPUT_DIR"])

@@ -56,7 +56,7 @@ def test_resuming_in_the_middle_of_an_epoch_is_exact(tmp_path: Path, precision: 
     data = ToyData()
     data.before_step = lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 4 else None
     stopped = toy_trainer(folders[1], data, **options)
-    with pytest.raises(RunStopped, match="pre-empted: the state after step 5 of 12") as caught:
+    with pytest.raises(RunStopped, match="stopped as asked: the state after step 5 of 12") as caught:
         stopped.run()
     assert caught.value.exit_code == EXIT_PREEMPTED
     resumed = toy_trainer(folders[1], **options)
@@ -107,6 +107,24 @@ def test_validation_and_checkpoints_come_when_they_are_due(tmp_path: Path) -> No
     assert (trainer.progress.best_score, trainer.progress.best_step) == (70.0, 4 * STEPS_PER_EPOCH)
     assert [path.name for path in trainer.checkpoints.paths()] == ["step_000000018.pt", "step_000000021.pt"]
     assert read_checkpoint(trainer.checkpoints.best)["progress"]["step"] == 12
+
+
+def test_a_signal_during_a_validation_stops_at_once_and_it_is_done_again(tmp_path: Path) -> None:
+    def interrupted() -> float:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal should have ended this")
+
+    stopped = toy_trainer(tmp_path, timetable=toy_timetable(2), validate=interrupted)
+    with pytest.raises(RunStopped, match="the state after step 3 of 6") as caught:
+        stopped.run()
+    assert caught.value.exit_code == EXIT_PREEMPTED
+    scores = iter([3.0, 2.0])
+    resumed = toy_trainer(tmp_path, timetable=toy_timetable(2), validate=lambda: next(scores))
+    found = resumed.checkpoints.newest_valid()
+    assert found is not None
+    resumed.resume(found)
+    resumed.run()
+    assert resumed.progress.best_score == 3.0 and next(scores, None) is None
 
 
 def test_a_validation_that_a_stop_left_out_is_done_on_resume(tmp_path: Path) -> None:
