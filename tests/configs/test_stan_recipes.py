@@ -11,7 +11,7 @@ from runs.config import RunConfig, load_run_config
 
 STAN = Path(__file__).resolve().parents[2] / "configs" / "projects" / "stan"
 
-# recipe -> frames in training and test, tokens, epochs, weight decay, temperature, batch, rates of CLIP and branch
+# recipe -> frames (training, test), tokens, epochs, weight decay, temperature, batch, rates (CLIP, branch)
 PUBLISHED = {
     "msrvtt/b32-12f": (12, 12, 32, 10, 0.05, 0.01, 128, 2e-6, 2e-5),
     "msrvtt/b16-12f": (12, 12, 32, 10, 0.05, 0.02, 64, 2e-6, 2e-5),
