@@ -48,8 +48,8 @@ class ZeroShotResult:
         """Markdown: a row for the frozen CLIP, the model and both fused."""
         protocol = self.videos.protocol
         paired = protocol.protocol == BASE_TO_NOVEL
-        columns = [run.split for run in protocol.runs] if len(self.runs) <= _MOST_COLUMNS else []
-        last = ["harmonic mean"] if paired else ["top-1 (mean ± std)", "top-5 (mean)"]
+        columns = [run.split for run in protocol.runs] if 1 < len(self.runs) <= _MOST_COLUMNS else []
+        last = ["harmonic mean"] if paired else ["top-1", "top-5"]
         lines = [f"{self.title}", "", "| " + " | ".join(["", *columns, *last]) + " |"]
         lines.append("|" + "---|" * (1 + len(columns) + len(last)))
         for name, found in self.accuracies.items():
@@ -139,7 +139,8 @@ def _draw_sweep(result: ZeroShotResult, curve: Mapping[float, Accuracy], path: P
 def _summary(found: Accuracy, paired: bool) -> list[str]:
     if paired:
         return [f"{harmonic_mean(*found.top1):.2f}"]
-    return [f"{found.mean_top1:.2f} ± {found.deviation_top1:.2f}", f"{found.mean_top5:.2f}"]
+    spread = f" ± {found.deviation_top1:.2f}" if len(found.top1) > 1 else ""
+    return [f"{found.mean_top1:.2f}{spread}", f"{found.mean_top5:.2f}"]
 
 
 def _plain(found: Accuracy) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from models.heads import frame_logits
@@ -165,15 +166,12 @@ def test_templates_change_the_text_features(data: Path, tmp_path: Path) -> None:
     config = resolve_run_config(None, [*pairs(data, tmp_path), *both]).config
     ensemble = load_model(data / "tiny.pyth", config=config, device=torch.device("cpu"))
     text, _ = ensemble.text_features(CLASSES)
-    encode = ensemble.model.clip.encode_text
+    clip = ensemble.model.clip
     with torch.no_grad():
-        single = [
-            torch.nn.functional.normalize(
-                encode(ensemble.model.clip.tokenize([f"a {what} of a cat."])), dim=-1
-            )
-            for what in ("photo", "video")
-        ]
-    expected = torch.nn.functional.normalize(sum(single) / 2, dim=-1)  # type: ignore[arg-type]
+        photo, video = (
+            clip.encode_text(clip.tokenize([f"a {what} of a cat."])) for what in ("photo", "video")
+        )
+    expected = F.normalize(F.normalize(photo, dim=-1) + F.normalize(video, dim=-1), dim=-1)
     torch.testing.assert_close(text[:1], expected, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(text, bare.text_features(CLASSES)[0])
 
@@ -184,7 +182,7 @@ def test_templates_change_the_text_features(data: Path, tmp_path: Path) -> None:
         ([], "a dist without trained weights means nothing"),
         (["--checkpoint", "nowhere.pyth"], "no such path"),
         (["--protocol", "3-splits", "MODEL.NAME", "clip"], "has no three official splits"),
-        (["MODEL.NAME", "clip", "TEST.DATASET", ""], "no data set given"),
+        (["MODEL.NAME", "clip", "TEST.DATASET", "", "TRAIN.DATASET", ""], "no data set given"),
     ],
 )
 def test_bad_input_is_one_clear_message(
@@ -195,7 +193,7 @@ def test_bad_input_is_one_clear_message(
     own = [word for word in options if word.startswith("--") or word in ("nowhere.pyth", "3-splits")]
     keys = [word for word in options if word not in own]
     try:
-        code = main(["--cfg", str(config), *own, *pairs(data, tmp_path / "out"), *keys])
+        code: object = main(["--cfg", str(config), *own, *pairs(data, tmp_path / "out"), *keys])
     except SystemExit as stop:
         code = stop.code
     assert code == 2
