@@ -140,12 +140,13 @@ def build_heads(
             "VIDEO.HEAD.NAME text: this model's features lie outside CLIP's joint space of videos and texts; "
             "set VIDEO.HEAD.NAME to linear"
         )
-    if _tunes_text(model):
+    if tunes_text(model):
         return [TunedTextHead(_single_texts(model, names, templates)) for names in class_names]
     return [TextHead(model.class_features(names, templates)) for names in class_names]
 
 
-def _tunes_text(model: VideoModel) -> bool:
+def tunes_text(model: VideoModel) -> bool:
+    """Whether the text tower is trained, so that texts must be encoded at every step."""
     return any(
         model.role(f"clip.text.{name}") is not Role.FROZEN for name, _ in model.clip.text.named_parameters()
     )
