@@ -190,7 +190,9 @@ class Clip(nn.Module):
             raise ConversionError(
                 f"the weights of {source} do not fit the architecture: " + "; ".join(problems)
             )
-        self.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in given.items()})
+        fitted = {name: tensor.to(own[name].dtype) for name, tensor in given.items()}
+        on_meta = any(tensor.is_meta for tensor in own.values())  # sizes without weights: take the given ones
+        self.load_state_dict(fitted, assign=on_meta)
 
 
 def patchify(images: Tensor, patch: int) -> Tensor:
@@ -219,7 +221,9 @@ def build_clip(
     loaded = _load_weights(architecture_name, weights)
     if with_quick_gelu is None:
         with_quick_gelu = is_quick if loaded is None or loaded.quick_gelu is None else loaded.quick_gelu
-    clip = Clip(architecture, with_quick_gelu=with_quick_gelu)
+    # Weights that are about to be replaced are not drawn: on the meta device a module is only described.
+    with torch.device("cpu" if loaded is None else "meta"):
+        clip = Clip(architecture, with_quick_gelu=with_quick_gelu)
     if loaded is None:
         get_logger(__name__).warning(
             "CLIP %s has RANDOM WEIGHTS (VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH is empty): good for tests and "

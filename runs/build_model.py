@@ -11,10 +11,14 @@ import torch
 
 from datasets.labels import class_words
 from models.build import ClipShape, ModelBuilder, build_recognizer, build_video_model
+from models.bundled_clip import build_bundled_clip
+from models.clip import Clip
 from models.heads import Recognizer
 from models.interface import VideoModel
 from models.loading import load_trained_weights
+from models.release import is_release, read_description
 from models.retriever import Retriever
+from models.weight_files import read_weight_file
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.config import RunConfig
@@ -61,7 +65,26 @@ def build_retriever(config: RunConfig, device: torch.device) -> Retriever:
 
 def _build_model(config: RunConfig) -> VideoModel:
     shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
-    return build_video_model(config.model, config.video, shape, own_models=build_own_models(config))
+    own_models, clip = build_own_models(config), _clip_of_trained_weights(config)
+    return build_video_model(config.model, config.video, shape, clip=clip, own_models=own_models)
+
+
+def _clip_of_trained_weights(config: RunConfig) -> Clip | None:
+    """The CLIP in the file of trained weights that the run starts from or tests, if it holds one.
+
+    It takes the place of VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH, which then need not be there: class names are
+    compared with what the weights were trained beside. Errors are left to `load_weights`, which knows the
+    key.
+    """
+    name = config.train.checkpoint_file_path if config.train.enable else config.test.checkpoint_file_path
+    if not name:
+        return None
+    try:
+        file = read_weight_file(locate_weights(name))
+        quick_gelu = read_description(file).encoder.quick_gelu if is_release(file) else True
+        return build_bundled_clip(file.tensors, str(file.path), with_quick_gelu=quick_gelu)
+    except (ValueError, DownloadError):
+        return None
 
 
 def _checkpoint_activations(config: RunConfig, model: VideoModel) -> None:

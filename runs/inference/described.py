@@ -18,6 +18,7 @@ from torch import Tensor
 from datasets.annotations import AnnotationError
 from datasets.labels import CLASS_LISTS, class_names
 from models.architecture import clip_architecture, dist_architecture
+from models.bundled_clip import CLIP_PREFIX
 from models.clip_layouts import clip_layout
 from models.clip_weights import clip_weights_of, with_text_prefix
 from models.conversion import bare_release_names, is_dist_release
@@ -32,7 +33,6 @@ from utils.config.load import parse_overrides
 from utils.config.tree import merge, tree_of_values
 
 _ROOT = Path(__file__).resolve().parents[2]
-CLIP_PREFIX = "model.clip."
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.architecture import clip_architecture
 from models.build import ClipShape, build_video_model
-from models.clip import Clip
-from models.clip_weights import with_text_prefix, without_text_prefix
-from models.conversion import bare_release_names, is_dist_release
+from models.bundled_clip import bundled_clip_state, empty_clip
 from models.errors import ConversionError
 from models.heads import Head, LinearHead, Recognizer
 from models.loading import fill_from
@@ -27,17 +24,11 @@ from models.weights import locate_weights
 from runs.build_model import build_own_models
 from runs.config import RunConfig
 from runs.inference.classifier import VideoClassifier
-from runs.inference.described import CLIP_PREFIX, Described, describe
+from runs.inference.described import Described, describe
 from utils.checkpoint import frozen_fingerprint
 from utils.config import ConfigError
 from utils.precision import Precision, resolve_precision
 from utils.progress import byte_progress
-
-_READ_FROM = {"visual.conv1.weight", "visual.positional_embedding", "visual.proj"} | {
-    "positional_embedding",
-    "token_embedding.weight",
-}
-"""Weights from which CLIP's sizes are read."""
 
 
 def load_model(
@@ -106,7 +97,8 @@ def _build(described: Described, source: str) -> Recognizer:
     config = described.config
     shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
     own_models = build_own_models(config)
-    clip = _empty_clip(described)
+    state = bundled_clip_state(described.tensors)
+    clip = empty_clip(state, with_quick_gelu=described.quick_gelu) if state else None
     try:
         with torch.device("cpu" if clip is None else "meta"):
             model = build_video_model(config.model, config.video, shape, clip=clip, own_models=own_models)
@@ -123,27 +115,6 @@ def _build(described: Described, source: str) -> Recognizer:
                 f"{found[:12]}…: set VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH to the same weights"
             )
     return network
-
-
-def _empty_clip(described: Described) -> Clip | None:
-    """A CLIP that waits for the file's weights, on the meta device; None when the file has not all of
-    them.
-    """
-    state = _clip_state(described.tensors)
-    if not set(state) >= _READ_FROM:
-        return None
-    with torch.device("meta"):
-        clip = Clip(clip_architecture(state), with_quick_gelu=described.quick_gelu)
-    return clip if set(clip.state_dict()) <= set(with_text_prefix(state)) else None
-
-
-def _clip_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """CLIP's weights in a file, under OpenAI's names."""
-    if is_dist_release(tensors):
-        bare = bare_release_names(tensors)
-        return {name: tensor for name, tensor in bare.items() if not name.startswith("dist_net.")}
-    ours = {name: tensor for name, tensor in tensors.items() if name.startswith(CLIP_PREFIX)}
-    return without_text_prefix({name.removeprefix(CLIP_PREFIX): tensor for name, tensor in ours.items()})
 
 
 def _linear_heads(tensors: Mapping[str, Tensor], width: int) -> list[Head]:

@@ -27,7 +27,7 @@ def test_sizes_are_read_from_a_released_checkpoint(shared: Path, name: str) -> N
     assert branch.steps == len(sizes["dist"].pop("selected_layers"))
     assert {key: getattr(branch, key) for key in sizes["dist"]} == sizes["dist"]
     described = clip_architecture(state).open_clip_config()
-    assert described["vision_cfg"] == sizes["vision"]
+    assert described["vision_cfg"] == {**sizes["vision"], "mlp_ratio": 4.0}
     assert described["text_cfg"] == sizes["text"]
     assert described["embed_dim"] == sizes["embed_dim"]
 
