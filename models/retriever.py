@@ -61,7 +61,7 @@ class Retriever(nn.Module):
     ) -> None:
         """temperature: what similarities are divided by in the loss; None: learned, as CLIP's scale.
 
-        Raises ValueError for a model whose features are no match for texts, and when nothing is trained.
+        Raises ValueError for a model whose features are no match for texts.
         """
         super().__init__()
         if not model.in_joint_space:

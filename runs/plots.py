@@ -13,6 +13,14 @@ from torch import Tensor
 from utils.figures import new_figure
 
 MOST_TICKS = 40
+CURVES = (
+    ("top1", "top-1", "tab:green"),
+    ("top5", "top-5", "tab:olive"),
+    ("text_to_video_r1", "text to video R@1", "tab:green"),
+    ("text_to_video_r5", "text to video R@5", "tab:olive"),
+    ("video_to_text_r1", "video to text R@1", "tab:purple"),
+)
+"""Scores that are drawn where a line of the log has them, all percentages."""
 
 
 def draw_learning_curve(entries: Sequence[Mapping[str, Any]]) -> Any:
@@ -26,8 +34,8 @@ def draw_learning_curve(entries: Sequence[Mapping[str, Any]]) -> Any:
     rate.plot(epochs, [entry["learning_rate"] for entry in train], color="tab:gray", linestyle=":")
     rate.set(ylabel="learning rate (dotted)")
     for kind, marker, size in (("validation", "o", 5), ("test", "*", 14)):
-        scored = [entry for entry in entries if entry["kind"] == kind and entry.get("top1") is not None]
-        for name, colour in (("top1", "tab:green"), ("top5", "tab:olive")):
+        scored = [entry for entry in entries if entry["kind"] == kind]
+        for name, title, colour in CURVES:
             points = [(entry["epoch"], entry[name]) for entry in scored if entry.get(name) is not None]
             if points:
                 below.plot(
@@ -35,7 +43,7 @@ def draw_learning_curve(entries: Sequence[Mapping[str, Any]]) -> Any:
                     marker=marker,
                     markersize=size,
                     color=colour,
-                    label=f"{kind} {name}",
+                    label=f"{kind} {title}",
                 )
     below.set(ylabel="%", xlabel="epoch", ylim=(0, 101))
     if below.get_legend_handles_labels()[0]:

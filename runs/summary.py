@@ -54,7 +54,7 @@ def training_facts(trainer: Trainer, split: AnnotatedSplit) -> dict[str, Any]:
         "seconds": round(progress.seconds, 2),
         "steps_skipped_not_finite": progress.nonfinite_steps,
         "steps_skipped_by_loss_scaling": progress.overflow_steps,
-        "best_validation_top1": progress.best_score,
+        "best_validation_score": progress.best_score,
         "best_validation_step": progress.best_step,
         "data_wait_share": round(trainer.stopwatch.share("data"), 4),
     }

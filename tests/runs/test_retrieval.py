@@ -135,3 +135,16 @@ def test_untrained_weights_are_not_indexed(place: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         retrieval.main([*words, "--set", "MODEL.NAME", "stan", "--set", "VIDEO.BACKBONE.STAN.DEPTH", "1"])
     assert "--checkpoint" in capsys.readouterr().err
+
+
+def test_evaluate_ranks_a_data_set(place: Path) -> None:
+    names = sorted(path.name for path in (place / "videos").glob("[0-9]*.mp4"))
+    rows = [f'"{name}",noise {number}' for number, name in enumerate(names)]
+    (place / "videos" / "val.csv").write_text("\n".join(["path,caption", *rows]) + "\n")
+    settings = {"TEST.DATASET": "csv", "DATA.DATA_ROOT_DIR": str(place / "videos")}
+    settings |= {"DATA_LOADER.NUM_WORKERS": "0", "OUTPUT_DIR": str(place / "run")}
+    words = [word for key, value in settings.items() for word in ("--set", key, value)]
+    assert retrieval.main(["evaluate", "--cfg", str(place / "config.yaml"), *words]) == 0
+    table = (place / "run" / "results.md").read_text()
+    assert "| text → video |" in table and "5 texts, 5 videos" in table
+    assert len((place / "run" / "ranks.csv").read_text().splitlines()) == 6
