@@ -64,7 +64,12 @@ def recipe(checkpoint: Path, tmp_path: Path) -> Path:
         "MODEL": {"NAME": "dist"},
         "NUM_GPUS": 0,
         "TRAIN": {"ENABLE": False, "DATASET": "csv"},
-        "TEST": {"DATASET": "csv", "BATCH_SIZE": 2, "CHECKPOINT_FILE_PATH": str(checkpoint)},
+        "TEST": {
+            "DATASET": "csv",
+            "BATCH_SIZE": 2,
+            "NUM_ENSEMBLE_VIEWS": 1,
+            "CHECKPOINT_FILE_PATH": str(checkpoint),
+        },
         "DATA": {
             "DATA_ROOT_DIR": str(tmp_path / "videos"),
             "ANNO_DIR": str(tmp_path),
