@@ -35,7 +35,7 @@ def random_state() -> dict[str, Any]:
     version, words, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
-        "python": {"version": version, "words": list(words), "gauss": gauss},
+        "python": {"version": version, "words": torch.tensor(words), "gauss": gauss},
         "numpy": {
             "name": name,
             "keys": torch.from_numpy(np.asarray(keys, dtype=np.int64)),
@@ -51,7 +51,7 @@ def random_state() -> dict[str, Any]:
 def restore_random_state(state: dict[str, Any]) -> None:
     """Put the generators back to what `random_state` captured in this process's place."""
     python, legacy = state["python"], state["numpy"]
-    random.setstate((python["version"], tuple(python["words"]), python["gauss"]))
+    random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
     keys = legacy["keys"].numpy().astype(np.uint32)
     np.random.set_state((legacy["name"], keys, legacy["position"], legacy["has_gauss"], legacy["cached"]))
     torch.set_rng_state(state["torch"].cpu())

@@ -174,6 +174,7 @@ def test_really_full_disk(pairs_of: Pairs, small_disk: Path) -> None:
     assert again.codes() == [0] and "resumed after step 2 of" in again.text()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_named_and_the_run_goes_on(pairs_of: Pairs) -> None:
     run = start_run(pairs_of(DATA_LOADER__NUM_WORKERS="1", OPTIMIZER__MAX_EPOCH="12"))
     run.wait_for("step 2/")

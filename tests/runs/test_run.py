@@ -41,7 +41,7 @@ def _files_below(folder: Path) -> set[str]:
 def test_command_trains_tests_and_writes_nothing_outside_its_folder(
     pairs_of: Pairs, tmp_path: Path, checkout: Path
 ) -> None:
-    pairs = pairs_of(DATA_LOADER__NUM_WORKERS="1", TRAIN__CHECKPOINT_STEPS="0")
+    pairs = pairs_of(TRAIN__CHECKPOINT_STEPS="0")
     tree: dict[str, object] = {key: yaml.safe_load(value) for key, value in pairs.items()}
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(_nested(tree)))

@@ -59,6 +59,7 @@ def tiny_pairs(videos: Path, output: Path) -> dict[str, str]:
         "NUM_GPUS": "0",
         "LOG_PERIOD": "1",
         "LOG_CONFIG_INFO": "false",
+        "LOG_MODEL_INFO": "false",
         "DIST_TIMEOUT": "60",
         "TRAIN.DATASET": "csv",
         "TRAIN.BATCH_SIZE": str(BATCH),
