@@ -47,7 +47,8 @@ def retrieval_pairs(tiny_videos: Path, caption_lists: Path, tmp_path: Path) -> P
             "DATA.SPARSE_SAMPLE_ALPHA": "1",
             "TEST.NUM_ENSEMBLE_VIEWS": "1",
             "RETRIEVAL.MAX_TOKENS": "16",
-            "OPTIMIZER.MAX_EPOCH": "2",
+            "OPTIMIZER.MAX_EPOCH": "1",
+            "TRAIN.CHECKPOINT_STEPS": "0",
             "VIDEO.BACKBONE.STAN.DEPTH": "1",
             "VIDEO.BACKBONE.STAN.DROP_PATH": "0",
         }
