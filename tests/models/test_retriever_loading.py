@@ -24,6 +24,13 @@ _HUGGING_FACE = (
     ("text_model.final_layer_norm.weight", "ln_final.weight"),
     ("text_model.final_layer_norm.bias", "ln_final.bias"),
 )
+_BLOCK = (
+    ("layer_norm1", "ln_1"),
+    ("layer_norm2", "ln_2"),
+    ("mlp.fc1", "mlp.c_fc"),
+    ("mlp.fc2", "mlp.c_proj"),
+    ("self_attn.out_proj", "attn.out_proj"),
+)
 
 
 def with_text_tower(tensors: dict[str, torch.Tensor], clip: Clip) -> dict[str, torch.Tensor]:
@@ -37,9 +44,7 @@ def with_text_tower(tensors: dict[str, torch.Tensor], clip: Clip) -> dict[str, t
             for kind in ("weight", "bias"):
                 packed = state[f"{block}.attn.in_proj_{kind}"]
                 named[f"{layer}.self_attn.{part}_proj.{kind}"] = packed.chunk(3)[place]
-        pairs = (("layer_norm1", "ln_1"), ("layer_norm2", "ln_2"), ("mlp.fc1", "mlp.c_fc"))
-        pairs += (("mlp.fc2", "mlp.c_proj"), ("self_attn.out_proj", "attn.out_proj"))
-        for theirs, ours in pairs:
+        for theirs, ours in _BLOCK:
             for kind in ("weight", "bias"):
                 named[f"{layer}.{theirs}.{kind}"] = state[f"{block}.{ours}.{kind}"]
     return tensors | named
