@@ -22,7 +22,8 @@ from datasets.decoding.pixels import read_orientation, rgb_pixels, turn
 from datasets.decoding.reader import Frames, VideoReader, VideoReadError
 from datasets.decoding.scan import ScanResult, scan
 from datasets.decoding.stream import LostFrameError, VideoStream, WrongLandingError
-from datasets.decoding.timeline import REMEMBERED, Timeline, read_timeline, with_scanned_times
+from datasets.decoding.timeline import Timeline, read_timeline, with_scanned_times
+from datasets.decoding.timeline_cache import REMEMBERED
 
 NEAR_FRAMES = 8  # a keyframe this near ahead is reached by decoding on: seeking would not be faster
 

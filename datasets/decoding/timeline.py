@@ -12,8 +12,6 @@ backend then counts by decoding, or refuses.
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -26,7 +24,6 @@ from datasets.decoding.stream import VideoStream
 
 # Presentation times in these containers are guesses of the demuxer.
 UNTIMED_CONTAINERS = frozenset({"avi"})
-CACHED_FRAMES = 2_000_000  # 16 bytes a frame: at most 32 MB of timelines are remembered in a process
 
 
 @dataclass(frozen=True)
@@ -162,54 +159,6 @@ def _damage(packets: _Packets, video: VideoStream) -> str | None:
     if "matroska" in container and (missing := missing_bytes(video.path)):
         return f"its last {missing} bytes are missing ({count} frames are in the file)"
     return None
-
-
-class TimelineCache:
-    """Timelines of files read before in this process, so that a long video's packets are read once.
-
-    Bounded by the number of frames that it remembers; a file that has changed is read again.
-    """
-
-    def __init__(self, max_frames: int = CACHED_FRAMES) -> None:
-        self.max_frames = max_frames
-        self._entries: OrderedDict[tuple[str, int, int], Timeline] = OrderedDict()
-        self._frames = 0
-
-    @staticmethod
-    def _key(path: str) -> tuple[str, int, int] | None:
-        try:
-            status = os.stat(path)
-        except OSError:
-            return None
-        return os.path.abspath(path), status.st_size, status.st_mtime_ns
-
-    def get(self, path: str) -> Timeline | None:
-        """The remembered timeline of this very file, or None."""
-        key = self._key(path)
-        if key is None or key not in self._entries:
-            return None
-        self._entries.move_to_end(key)
-        return self._entries[key]
-
-    def clear(self) -> None:
-        """Forget all of them."""
-        self._entries.clear()
-        self._frames = 0
-
-    def put(self, path: str, timeline: Timeline) -> None:
-        """Remember ``timeline``, forgetting the ones used longest ago."""
-        key = self._key(path)
-        if key is None or key in self._entries:
-            return
-        self._entries[key] = timeline
-        self._frames += len(timeline.times)
-        while self._frames > self.max_frames and len(self._entries) > 1:
-            _, forgotten = self._entries.popitem(last=False)
-            self._frames -= len(forgotten.times)
-
-
-REMEMBERED = TimelineCache()
-"""Of this process."""
 
 
 def with_scanned_times(timeline: Timeline, times: NDArray[np.int64], stream: Any) -> Timeline:

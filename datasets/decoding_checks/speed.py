@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.decoding import VideoReadError, open_video
-from datasets.decoding.timeline import REMEMBERED
+from datasets.decoding.timeline_cache import REMEMBERED
 
 FRAMES = 16
 

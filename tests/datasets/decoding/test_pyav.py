@@ -14,7 +14,6 @@ import pytest
 from datasets.decoding import VideoReadError, open_video
 from datasets.decoding.pyav import PyAVReader
 from datasets.decoding.stream import VideoStream
-from datasets.decoding.timeline import TimelineCache
 from tests.datasets.decoding.numbered import HEIGHT, WIDTH, numbers_in, write_numbered_video
 
 COUNT = 60
@@ -207,18 +206,6 @@ def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
         write_numbered_video(path, count)
         with open_video(path, "pyav") as reader:
             assert reader.frame_count == count
-
-
-def test_remembered_timelines_are_bounded(tmp_path: Path) -> None:
-    cache = TimelineCache(max_frames=25)
-    paths = [tmp_path / f"{number}.mp4" for number in range(3)]
-    for path in paths:
-        write_numbered_video(path, 10)
-        with PyAVReader(str(path)) as reader:
-            cache.put(str(path), reader.timeline)
-    assert cache.get(str(paths[0])) is None
-    assert cache.get(str(paths[1])) is not None
-    assert cache.get(str(paths[2])) is not None
 
 
 def test_open_files_do_not_pile_up(tmp_path: Path) -> None:
