@@ -75,7 +75,8 @@ class FrameToFrame(nn.Module):
 
 def grid_offsets(grid: int) -> Tensor:
     """Row (N,N) of a table of offsets for query patch p and key patch p' on a grid x grid: query − key."""
-    steps = torch.arange(grid)
+    # a fact, not a weight: also in a network that is built on the meta device and filled from a file
+    steps = torch.arange(grid, device="cpu")
     rows, columns = (axis.flatten() for axis in torch.meshgrid(steps, steps, indexing="ij"))
     down = rows[:, None] - rows[None, :] + grid - 1
     right = columns[:, None] - columns[None, :] + grid - 1
