@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def relative(ours: Tensor, theirs: np.ndarray) -> float:
 def released_model(folder: Path, name: str) -> Dist:
     """The network of a parity checkpoint, through the key table."""
     sizes = json.loads((folder / f"{name}.json").read_text())
-    branch = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes["dist"].items()}
+    branch: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in sizes["dist"].items()
+    }
     tensors = read_weight_file(folder / f"{name}.pyth").tensors
     clip = Clip(clip_architecture(bare_release_names(tensors)))
     model = Dist(clip, DistConfig(**branch), frames=sizes["frames"], alpha=sizes["alpha"])
@@ -66,11 +69,11 @@ def test_outputs_and_gradients_equal_the_originals(shared: Path, name: str) -> N
     loss = F.cross_entropy(logits, torch.from_numpy(expected["labels"]))
     assert relative(loss, expected["loss"]) < BOUND
     loss.backward()
-    branch = model.branch
+    weights = dict(model.branch.named_parameters())
     gradients = {
-        "grad_temporal_stem": branch.stem.weight,
-        "grad_integration0_in": branch.steps[0].input_linear.weight,
-        "grad_proj": branch.proj,
+        "grad_temporal_stem": weights["stem.weight"],
+        "grad_integration0_in": weights["steps.0.input_linear.weight"],
+        "grad_proj": weights["proj"],
     }
     for key, parameter in gradients.items():
         assert parameter.grad is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -66,8 +66,8 @@ ST_ADAPTER = {
 def test_st_adapter(shared: Path, name: str) -> None:
     folder = shared / "parity"
     facts, expected = facts_of(folder, name), np.load(folder / f"{name}_expected.npz")
-    per_block = 2 if name.endswith("two_per_block") else 1
-    config = StAdapterConfig(adapter_width=facts["aw"], adapters_per_block=per_block)
+    per_block: Literal[1, 2] = 2 if name.endswith("two_per_block") else 1
+    config = StAdapterConfig(facts["aw"], per_block)
     network = classifier(StAdapter(tiny_clip(facts), config), facts, checkpoint(folder, name)["state_dict"])
     (logits,) = network(torch.from_numpy(expected["x"]))
     assert relative(logits, expected["logits"]) < BOUND
