@@ -1,6 +1,6 @@
 """Measures speed, memory and cost, side by side.
 
-    python runs/benchmark.py data       how fast clips come: decoding alone, our loader, the usual way, packed copies
+    python runs/benchmark.py data       how fast clips come, beside what bounds them
     python runs/benchmark.py model      DiST beside the frozen encoder and the obvious implementation
     python runs/benchmark.py train      every method's training step: time, clips/s, memory, weights, cost
 
