@@ -37,8 +37,9 @@ _PAGE = """<!DOCTYPE html>
 body {{ margin: 2rem auto; max-width: 72rem; padding: 0 1rem; font: 16px/1.4 system-ui, sans-serif;
   background: #fafafa; color: #18181b; }}
 h1 {{ font-size: 1.3rem; }}
-.matches {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }}
-figure {{ margin: 0; background: white; border: 1px solid #e4e4e7; border-radius: 6px; overflow: hidden; }}
+.matches {{ display: flex; flex-wrap: wrap; gap: 1rem; }}
+figure {{ flex: 0 1 22rem; margin: 0; background: white; border: 1px solid #e4e4e7; border-radius: 6px;
+  overflow: hidden; }}
 img {{ display: block; width: 100%; }}
 figcaption {{ padding: .5rem .75rem; font-size: .85rem; overflow-wrap: anywhere; }}
 b {{ font-variant-numeric: tabular-nums; }}

@@ -24,6 +24,7 @@ from utils.config import ConfigError
 
 PICTURE_FRAMES = 4
 PICTURE_HEIGHT = 120
+PICTURE_GAP = 4
 _VIDEOS_AT_A_TIME = 256
 
 
@@ -91,7 +92,8 @@ def _strip(frames: np.ndarray) -> Image.Image:
     """Frames (n,H,W,3) side by side."""
     height, width = frames.shape[1:3]
     shown = max(1, round(width * PICTURE_HEIGHT / height))
-    strip = Image.new("RGB", (shown * len(frames), PICTURE_HEIGHT))
+    strip = Image.new("RGB", ((shown + PICTURE_GAP) * len(frames) - PICTURE_GAP, PICTURE_HEIGHT), "white")
     for place, frame in enumerate(frames):
-        strip.paste(Image.fromarray(frame).resize((shown, PICTURE_HEIGHT)), (place * shown, 0))
+        picture = Image.fromarray(frame).resize((shown, PICTURE_HEIGHT))
+        strip.paste(picture, (place * (shown + PICTURE_GAP), 0))
     return strip
