@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from models.architecture import ClipArchitecture, key_problems
@@ -197,15 +198,13 @@ class Clip(nn.Module):
 
 def patchify(images: Tensor, patch: int) -> Tensor:
     """Cut images (..., 3, H, W) into patches (..., N, 3·p·p), row by row, each ordered like a conv kernel."""
-    *leading, channels, height, width = images.shape
+    height, width = images.shape[-2:]
     if height % patch or width % patch:
         raise ValueError(
             f"frames of {height} x {width} pixels do not divide into patches of {patch}; "
             "set DATA.TRAIN_CROP_SIZE and DATA.TEST_CROP_SIZE to multiples of it"
         )
-    rows, columns = height // patch, width // patch
-    blocks = images.reshape(-1, channels, rows, patch, columns, patch)
-    return blocks.permute(0, 2, 4, 1, 3, 5).reshape(*leading, rows * columns, channels * patch * patch)
+    return rearrange(images, "... c (row p) (column q) -> ... (row column) (c p q)", p=patch, q=patch)
 
 
 def build_clip(

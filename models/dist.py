@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from models.clip import Clip, patchify
@@ -96,10 +97,10 @@ class ToIntegration(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B,T,N,M) → (B,S,1+N,C)."""
-        b, t, n, m = x.shape
+        b, t = x.shape[:2]
         alpha = self.weight.shape[2]
         # the α frames of a sparse frame side by side in the channels: the strided kernel is a Linear on them
-        groups = x.view(b, t // alpha, alpha, n, m).transpose(2, 3).reshape(b, t // alpha, n, alpha * m)
+        groups = rearrange(x, "b (s a) n m -> b s n (a m)", a=alpha)
         tokens = F.linear(groups, self.weight[..., 0, 0].transpose(1, 2).flatten(1), self.bias)
         class_token = interpolate_in_time(self.class_token, t // alpha).to(tokens.dtype)
         return torch.cat([class_token[None, :, None].expand(b, -1, -1, -1), tokens], dim=2)

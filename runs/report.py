@@ -12,10 +12,11 @@ again.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import simplejson
 
 from datasets.records import AnnotatedSplit
 from runs.evaluate import EvaluationResult
@@ -74,7 +75,7 @@ def write_results_table(folder: OutputFolder, table: str) -> None:
 def write_summary(folder: OutputFolder, facts: Mapping[str, Any]) -> None:
     """`summary.json`, the mark of a complete run."""
     write_text_atomically(
-        folder.summary, json.dumps(_without_nan(facts), indent=2, ensure_ascii=False) + "\n"
+        folder.summary, simplejson.dumps(facts, indent=2, ensure_ascii=False, ignore_nan=True) + "\n"
     )
 
 
@@ -124,12 +125,3 @@ def _prediction_rows(result: EvaluationResult, split: AnnotatedSplit) -> Iterabl
 def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows(rows)
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: null stands for it."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value

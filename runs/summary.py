@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fvcore.nn import parameter_count_table
 from torch import nn
 
 from datasets.records import AnnotatedSplit
@@ -70,7 +71,8 @@ def model_line(config: RunConfig, network: nn.Module, video_model: nn.Module) ->
         cost = f"{multiply_adds(video_model, shape) / 1e9:.1f} G multiply-adds a clip"
     except (RuntimeError, NotImplementedError) as error:  # a model of the user's own that looks at its values
         cost = f"cost not counted ({str(error).splitlines()[0]})"
-    return f"model {config.model.name}: {trainable:,} trainable of {total:,} weights, {cost}"
+    parts = parameter_count_table(network, max_depth=3)
+    return f"model {config.model.name}: {trainable:,} trainable of {total:,} weights, {cost}\n{parts}"
 
 
 def weights_facts(model: nn.Module) -> dict[str, Any]:

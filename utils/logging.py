@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import simplejson
 from tqdm import tqdm
 
 LOGGER_NAME = "video"
@@ -85,9 +85,9 @@ class MetricsFile:
 
     def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line; numbers that are not finite become null (JSON has none)."""
-        entry = {"kind": kind, "step": step, **{key: _finite(value) for key, value in values.items()}}
+        entry = {"kind": kind, "step": step, **values}
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+            stream.write(simplejson.dumps(entry, ignore_nan=True) + "\n")
 
     def read(self, kind: str | None = None) -> list[dict[str, Any]]:
         """All whole lines, or those of one kind, in order."""
@@ -154,7 +154,3 @@ def _parsed(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) and {"kind", "step"} <= entry.keys() else None
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
