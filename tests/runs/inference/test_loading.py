@@ -137,7 +137,7 @@ def test_a_mismatch_names_the_likely_cause(released_model: Path, overrides: list
 
 def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
     torch.save({"layer1.0.conv1.weight": torch.ones(1)}, tmp_path / "resnet.pth")
-    with pytest.raises(ConversionError, match="no model that this project knows"):
+    with pytest.raises(ConversionError, match="no model that says what it is"):
         load_model(tmp_path / "resnet.pth")
     with pytest.raises(ZooError, match="no such path"):
         load_model(tmp_path / "nowhere.pth")
