@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Callable
 
 import torch
@@ -23,6 +26,7 @@ from utils.stopping import EXIT_INTERRUPTED, RunStopped
 
 EXIT_FAILED = 1
 EXIT_PEER_LOST = 76
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 BAD_INPUT = (ConfigError, AnnotationError)
 EXPECTED_FAILURES = (
@@ -41,6 +45,8 @@ def start_process(config: RunConfig) -> torch.device:
     Raises ConfigError when the devices that the configuration asks for are not there.
     """
     device = choose_device(config.num_gpus, torch.cuda.device_count())
+    if distributed.launched_by_elastic():
+        stop_with_launcher()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "" if config.dist_backend == "auto" else config.dist_backend
@@ -49,6 +55,12 @@ def start_process(config: RunConfig) -> torch.device:
     deterministic_kernels(config.train.deterministic)
     seed_everything(config.random_seed)  # alike everywhere: new weights must be the same in all processes
     return device
+
+
+def stop_with_launcher() -> None:
+    """Have the system send this process SIGTERM when its launcher dies, so that no orphan keeps a GPU."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def choose_device(num_gpus: int | None, visible: int) -> torch.device:

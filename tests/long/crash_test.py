@@ -11,10 +11,10 @@ validation. Every kill is SIGKILL to all processes of the run at once. A few min
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -109,8 +110,7 @@ def _kill_and_resume(folder: Path, options: argparse.Namespace) -> tuple[int, in
         if run.poll() is not None:
             print(f"the run ended (code {run.returncode}) before it was killed: raise --epochs", flush=True)
             break
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+        _kill_all(run)
         torn = len(list(checkpoints.glob(".*.partial")))
         newest = max((path.name for path in checkpoints.glob("step_*.pt")), default="none")
         kills, in_writes = kills + 1, in_writes + torn
@@ -118,6 +118,19 @@ def _kill_and_resume(folder: Path, options: argparse.Namespace) -> tuple[int, in
             f"kill {kills}: newest checkpoint {newest}" + (", one half written" if torn else ""), flush=True
         )
     return kills, in_writes
+
+
+def _kill_all(run: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the command, its launcher's workers and their readers, as a power cut would have it."""
+    root = psutil.Process(run.pid)
+    family = [root, *root.children(recursive=True)]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()  # nobody may notice the death of another
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(family)
 
 
 def _wait_for_a_step(run: subprocess.Popen[bytes], metrics: Path) -> None:

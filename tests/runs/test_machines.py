@@ -31,6 +31,19 @@ def _start_machine(
         )
 
 
+def _start_launcher(
+    pairs: dict[str, str], recipe: Path, checkout: Path, log: Path
+) -> subprocess.Popen[bytes]:
+    """torchrun with two processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(checkout / "runs" / "run.py"), "--cfg", str(recipe), *words(pairs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with log.open("wb") as stream:
+        return subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+
+
 def _wait_for(mark: str, log: Path, seconds: float = 90.0) -> None:
     end = time.monotonic() + seconds
     while mark not in log.read_text(errors="replace"):
@@ -50,14 +63,24 @@ def test_a_scheduler_that_signals_torchrun_lets_the_run_save(
 ) -> None:
     pairs, recipe = pairs_of(OPTIMIZER__MAX_EPOCH="200", TRAIN__EVAL_PERIOD="200"), tmp_path / "recipe.yaml"
     recipe.write_text("{}\n")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [str(checkout / "runs" / "run.py"), "--cfg", str(recipe), *words(pairs)]
     log = tmp_path / "log.txt"
-    with log.open("wb") as stream:
-        run = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+    run = _start_launcher(pairs, recipe, checkout, log)
     _wait_for("step 5/", log)
     run.send_signal(signal.SIGTERM)
     assert run.wait(60) != 0
+    assert "stopped as asked: the state after step" in log.read_text()
+
+
+def test_workers_do_not_outlive_their_launcher(pairs_of: Pairs, tmp_path: Path, checkout: Path) -> None:
+    pairs, recipe = pairs_of(OPTIMIZER__MAX_EPOCH="200", TRAIN__EVAL_PERIOD="200"), tmp_path / "recipe.yaml"
+    recipe.write_text("{}\n")
+    log = tmp_path / "machine0.txt"
+    launcher = _start_launcher(pairs, recipe, checkout, log)
+    _wait_for("step 5/", log)
+    workers = psutil.Process(launcher.pid).children(recursive=True)
+    launcher.kill()
+    gone, alive = psutil.wait_procs(workers, timeout=30)
+    assert len(gone) >= 2 and not alive
     assert "stopped as asked: the state after step" in log.read_text()
 
 
