@@ -3,6 +3,7 @@
     python runs/benchmark.py data       how fast clips come, beside what bounds them
     python runs/benchmark.py model      DiST beside the frozen encoder and the obvious implementation
     python runs/benchmark.py train      every method's training step: time, clips/s, memory, weights, cost
+    python runs/benchmark.py retrieval  memory of ranking token-level similarities at growing sizes
 
 `python runs/benchmark.py COMMAND --help` tells the options of one.
 """
@@ -23,6 +24,7 @@ COMMANDS = {
     "data": ("runs.benchmarks.data", "how fast clips come"),
     "model": ("runs.benchmarks.model", "DiST beside the frozen encoder and the obvious implementation"),
     "train": ("runs.benchmarks.train", "every method's training step"),
+    "retrieval": ("runs.benchmarks.retrieval_memory", "memory of ranking texts and videos"),
 }
 """Name -> module with `add_options(parser)` and `run(options) -> exit code`, and its line of help."""
 

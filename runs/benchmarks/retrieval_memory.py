@@ -1,6 +1,6 @@
 """Memory of ranking token-level (Mug) similarities, at growing sizes.
 
-    python runs/benchmarks/retrieval_memory.py [--full-width]
+    python runs/benchmark.py retrieval [--full-width]
 
 Random features lie in memory-mapped files, as an evaluation leaves them. For each size a fresh process ranks
 all texts and videos in both directions, plain and with dual softmax; what is printed is the peak of the
@@ -10,12 +10,6 @@ process's own memory (anonymous pages: mapped files do not count) above what it 
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
-
 import argparse
 import multiprocessing
 import tempfile
@@ -24,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -121,16 +116,3 @@ def run(options: argparse.Namespace) -> int:
         shape = f"{size.tokens} x {size.frames} x {size.width}"
         print(f"| {size.texts} | {size.videos} | {shape} | {peak:.0f} | {seconds:.0f} |", flush=True)
     return 0
-
-
-def main() -> int:
-    """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    add_options(parser)
-    return run(parser.parse_args())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

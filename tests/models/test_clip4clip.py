@@ -76,6 +76,21 @@ def test_frames_are_normalised_before_the_mean() -> None:
     assert model.pool(frames).video.tolist() == [[0.5, 0.5]]
 
 
+def test_a_mean_of_frames_cannot_tell_a_clip_from_its_reverse() -> None:
+    """Whatever it learns: so in pairs of a clip and its reverse, retrieval finds the right one by chance."""
+    model = Clip4Clip(Clip(architecture()), Clip4ClipConfig(pooling="mean")).eval()
+    video = torch.rand(2, 3, 4, 32, 32)
+    torch.testing.assert_close(model(video).video, model(video.flip(2)).video)
+
+
+def test_the_transformer_can() -> None:
+    model = Clip4Clip(Clip(architecture()), Clip4ClipConfig(layers=2)).eval()
+    assert model.over_frames is not None
+    torch.nn.init.normal_(model.over_frames.positions)
+    video = torch.rand(2, 3, 4, 32, 32)
+    assert not torch.allclose(model(video).video, model(video.flip(2)).video, rtol=1e-3)
+
+
 def test_it_starts_as_the_text_tower() -> None:
     clip = Clip(architecture())
     model = Clip4Clip(clip, Clip4ClipConfig(layers=2))
