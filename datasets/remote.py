@@ -52,29 +52,47 @@ class FileCache:
 
     def fetch(self, url: str) -> str:
         """Path of the local copy of ``url``, which is fetched when it is missing. Raises RemoteError."""
-        path = self._path(url)
-        with suppress(OSError):
-            os.utime(path)  # used now; also tells whether it is there
+        path = self.find(url)
+        if path is not None:
             return path
-        self._download(url, path)
-        self._unaccounted += os.path.getsize(path)
-        if not self._looked_through or self._unaccounted > self.max_bytes // 100:
-            self.shrink()
+        path = self.path_of(url)
+
+        def copy() -> None:
+            with replacing(path) as unfinished:
+                _copy(url, unfinished)
+
+        self.with_retries(copy)
+        self._account(os.path.getsize(path))
         return path
 
-    def _path(self, url: str) -> str:
-        digest = hashlib.sha256(url.encode()).hexdigest()
-        suffix = os.path.splitext(url.split("?", 1)[0])[1]
+    def find(self, name: str) -> str | None:
+        """Path of what is kept under ``name`` (a URL, or another name), or None; it counts as used now."""
+        path = self.path_of(name)
+        try:
+            os.utime(path)
+        except OSError:
+            return None
+        return path
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep ``content`` under ``name``."""
+        with replacing(self.path_of(name)) as unfinished, open(unfinished, "wb") as file:
+            file.write(content)
+        self._account(len(content))
+
+    def path_of(self, name: str) -> str:
+        """Where the file called ``name`` is, or would be."""
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        suffix = os.path.splitext(name.split("?", 1)[0])[1]
         return os.path.join(self.folder, digest[:2], digest[2:] + suffix)
 
-    def _download(self, url: str, path: str) -> None:
+    def with_retries(self, action: Callable[[], None]) -> None:
+        """Call ``action`` until it succeeds, ATTEMPTS times at most, with pauses. Raises RemoteError."""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(self.pause * 2 ** (attempt - 1))
             try:
-                with replacing(path) as unfinished:
-                    _copy(url, unfinished)
-                return
+                return action()
             except FileNotFoundError as error:
                 if not _is_hiccup(error):
                     raise RemoteError("there is no such file") from error
@@ -83,9 +101,13 @@ class FileCache:
                 raise RemoteError(f"{error}: install what fsspec needs for this kind of URL") from error
             except Exception as error:  # noqa: BLE001  # every protocol has exceptions of its own
                 last = error
-        raise RemoteError(
-            f"{ATTEMPTS} attempts failed, the last with {type(last).__name__}: {last}"
-        ) from last
+        description = f"{type(last).__name__}: {last}"
+        raise RemoteError(f"{ATTEMPTS} attempts failed, the last with {description}") from last
+
+    def _account(self, new_bytes: int) -> None:
+        self._unaccounted += new_bytes
+        if not self._looked_through or self._unaccounted > self.max_bytes // 100:
+            self.shrink()
 
     def shrink(self) -> None:
         """Remove the files used longest ago until at most ``max_bytes`` are left."""

@@ -33,7 +33,7 @@ from runs.config import RunConfig
 from runs.custom import load_custom_components
 from runs.timetable import Timetable
 from runs.video_data import EvaluationVideos, PrepareClips, TrainingSteps
-from runs.video_source import build_video_source, known_bad_videos, without_known_bad
+from runs.video_source import build_video_source, folder_of_files, known_bad_videos, without_known_bad
 from utils import distributed
 from utils.config import ConfigError
 
@@ -110,7 +110,7 @@ def _read(config: RunConfig, dataset: str, split: str, list_file: str) -> Annota
         dataset,
         split,
         anno_dir=config.data.annotation_dir,
-        data_root=config.data.data_root_dir,
+        data_root=folder_of_files(config),
         list_file=list_file,
         class_names_file=config.data.class_names,
         num_classes=config.video.head.classes_per_head,

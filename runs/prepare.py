@@ -3,6 +3,7 @@
     python runs/prepare.py check  VIDEOS [--output bad.csv]      decode every frame of every video
     python runs/prepare.py shrink VIDEOS COPIES                  short side 256, a keyframe every 12 frames
     python runs/prepare.py pack   VIDEOS COPIES                  all frames as JPEG, one file a video
+    python runs/prepare.py shard  VIDEOS COPIES                  the files as they are in tar files of 500 MB
     python runs/prepare.py browse --cfg FILE [--output sheet.png]  a sheet of augmented training clips
 
 VIDEOS is a folder. All videos below it are taken, or those of an annotation list: `--dataset ssv2 --split
@@ -32,13 +33,20 @@ from datasets.preparation.journal import write_bad_list
 from datasets.preparation.packing import PackSettings, PackTask
 from datasets.preparation.shrinking import ShrinkSettings, ShrinkTask
 from datasets.preparation.sources import distinct, find_videos, target_paths
+from runs.browse import main as browse
+from runs.cli import readable_errors
+from runs.prepare_options import parse
 
 NAMED_PROBLEMS = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code is 1 when some videos are bad, 2 when it could not begin."""
-    options = parse(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["browse"]:
+        with readable_errors():
+            return browse(words[1:])
+    options = parse(words, __doc__ or "")
     try:
         options.decoder = choose_decoder(options.decoder)
         return COMMANDS[options.command](options)
@@ -79,7 +87,18 @@ def pack(options: argparse.Namespace) -> int:
     return _convert(tasks, options, "pack")
 
 
-COMMANDS = {"check": check, "shrink": shrink, "pack": pack}
+def shard(options: argparse.Namespace) -> int:
+    """`prepare.py shard`."""
+    from datasets.shards import write_shards  # needs the extra `remote`
+
+    paths = _paths(options)
+    target_paths(paths, "")  # that they lie below their root
+    count = write_shards(options.videos, paths, options.copies, options.shard_size * 1_000_000)
+    print(f"{len(paths)} videos in {count} shards: set DATA.DATA_ROOT_DIR to {options.copies}")
+    return 0
+
+
+COMMANDS = {"check": check, "shrink": shrink, "pack": pack, "shard": shard}
 
 
 def _convert(
@@ -131,44 +150,6 @@ def _report(summary: Summary, word: str) -> None:
         print(f"  {path}: {problem}")
     if len(summary.problems) > NAMED_PROBLEMS:
         print(f"  and {len(summary.problems) - NAMED_PROBLEMS} more")
-
-
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser("check", help="decode every frame of every video")
-    _add_common(command, time_limit=120.0)
-    command.add_argument("--output", default="bad_videos.csv", help="list of bad videos (%(default)s)")
-    for name, meaning in (("shrink", "small copies with many keyframes"), ("pack", "frames as JPEG")):
-        command = commands.add_parser(name, help=meaning)
-        _add_common(command, time_limit=1800.0)
-        command.add_argument("copies", help="folder of the copies")
-        command.add_argument("--short-side", type=int, default=256, help="pixels (%(default)s)")
-        if name == "pack":
-            command.add_argument("--quality", type=int, default=90, help="of the JPEG files (%(default)s)")
-            continue
-        command.add_argument("--keyframe-interval", type=int, default=12, help="frames (%(default)s)")
-        command.add_argument("--quality", type=int, default=20, help="x264's rate factor (%(default)s)")
-        command.add_argument("--preset", default="fast", help="x264's preset (%(default)s)")
-        command.add_argument("--fps", type=float, help="frames per second (the original's average)")
-    return parser.parse_args(arguments)
-
-
-def _add_common(command: argparse.ArgumentParser, time_limit: float) -> None:
-    command.add_argument("videos", help="folder of the videos")
-    command.add_argument("--dataset", default="", help="only the videos of an annotation list of this kind")
-    command.add_argument("--split", default="train", help="which split of it (%(default)s)")
-    command.add_argument("--fold", type=int, default=1, help="which official split, 1 to 3 (%(default)s)")
-    command.add_argument("--anno-dir", default="", help="folder of the annotation files (VIDEOS)")
-    command.add_argument("--list", default="", help="annotation file, inside --anno-dir or absolute")
-    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
-    command.add_argument(
-        "--time-limit", type=float, default=time_limit, help="seconds for one video (%(default)s)"
-    )
-    command.add_argument("--decoder", default="auto", help="as DATA.DECODER (%(default)s)")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from functools import partial
 
 from datasets.annotations.files import is_url
@@ -11,11 +12,12 @@ from datasets.excluding import without_bad_videos
 from datasets.preparation.journal import read_bad_list
 from datasets.records import AnnotatedSplit
 from datasets.remote import FileCache, VideoSource, default_cache_folder
+from datasets.shards import ShardSource, read_index
 from runs.config import RunConfig
 from utils.config import ConfigError
 
 
-def build_video_source(config: RunConfig) -> VideoSource:
+def build_video_source(config: RunConfig) -> VideoSource | ShardSource:
     """What opens the video of a record. Raises ConfigError for a decoder that does not work here."""
     data = config.data
     try:
@@ -30,9 +32,24 @@ def build_video_source(config: RunConfig) -> VideoSource:
         )
     threads = config.data_loader.decoder_threads
     open_local = partial(open_video, decoder=decoder, num_threads=threads, salvage=data.salvage_damaged)
-    folder = data.cache_dir or default_cache_folder()
-    cache = FileCache(folder, int(data.cache_size_gb * 1e9))
+    cache = FileCache(data.cache_dir or default_cache_folder(), int(data.cache_size_gb * 1e9))
+    shards = _shard_index(data.data_root_dir)
+    if shards is not None:
+        return ShardSource(data.data_root_dir, shards, open_local, cache)
     return VideoSource(data.data_root_dir, open_local, cache if is_url(data.data_root_dir) else None)
+
+
+def folder_of_files(config: RunConfig) -> str:
+    """DATA.DATA_ROOT_DIR where the videos are files below it; empty where they are in shards."""
+    return "" if _shard_index(config.data.data_root_dir) is not None else config.data.data_root_dir
+
+
+@functools.lru_cache(maxsize=4)
+def _shard_index(root: str) -> dict[str, str] | None:
+    try:
+        return read_index(root) if root else None
+    except ValueError as error:
+        raise ConfigError(str(error), key="DATA.DATA_ROOT_DIR") from error
 
 
 def known_bad_videos(config: RunConfig) -> dict[str, str]:

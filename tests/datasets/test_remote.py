@@ -73,7 +73,7 @@ def test_the_cache_stays_within_its_bound_and_keeps_what_was_used_last(memory: A
     memory.pipe("/v/3", bytes(1000))
     cache.fetch("memory://v/3")
     assert kept(tmp_path) == 3000
-    assert [os.path.exists(cache._path(f"memory://v/{number}")) for number in range(4)] == [
+    assert [os.path.exists(cache.path_of(f"memory://v/{number}")) for number in range(4)] == [
         True,
         False,
         True,

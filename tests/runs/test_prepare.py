@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from datasets.annotations import load_split
 from datasets.decoding import open_video
 from datasets.preparation.jobs import Workforce, check_all
 from datasets.preparation.journal import read_bad_list
+from datasets.shards import read_index
 from runs.prepare import main
 from tests.datasets.decoding.numbered import numbers_in, write_numbered_video
 
@@ -87,3 +91,32 @@ def test_a_video_that_hangs_the_decoder_is_given_up(videos: Path, tmp_path: Path
     summary = check_all(str(videos), paths, str(tmp_path / "all.csv"), workforce)
     assert summary.problems == {"hang.mp4": "no answer within 1 s"}
     assert time.monotonic() - start < 30
+
+
+def test_shards_hold_the_files_as_they_are(videos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    (tmp_path / "mine.csv").write_text("path,label\njump/a.mp4,x\nb.webm,y\n")
+    words = f"shard {videos} {tmp_path}/shards --dataset csv --list {tmp_path}/mine.csv"
+    assert main(words.split()) == 0
+    assert read_index(str(tmp_path / "shards")) == {
+        "jump/a.mp4": "shard-000000.tar",
+        "b.webm": "shard-000000.tar",
+    }
+    with tarfile.open(tmp_path / "shards" / "shard-000000.tar") as tar:
+        member = tar.extractfile("b.webm")
+        assert member is not None
+        assert member.read() == (videos / "b.webm").read_bytes()
+
+
+def test_browse_shows_training_clips(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("path,label\njump/a.mp4,jump\nb.webm,run\n")
+    (tmp_path / "run.yaml").write_text(
+        f"TRAIN: {{DATASET: csv, BATCH_SIZE: 2}}\nTEST: {{ENABLE: false}}\n"
+        f"DATA: {{DATA_ROOT_DIR: {videos}, TRAIN_LIST: {tmp_path}/mine.csv, VAL_LIST: {tmp_path}/mine.csv}}\n"
+    )
+    output = tmp_path / "sheet.png"
+    assert main(["browse", "--cfg", str(tmp_path / "run.yaml"), "--output", str(output), "--clips", "2"]) == 0
+    with Image.open(output) as sheet:
+        assert sheet.width == 8 * 160
+        assert 2 * 160 < sheet.height < 2 * 220
+        assert np.asarray(sheet).std() > 10

@@ -10,8 +10,9 @@ import pytest
 
 from datasets.preparation.journal import write_bad_list
 from datasets.records import AnnotatedSplit, VideoRecord
+from datasets.shards import write_shards
 from runs.config import RunConfig
-from runs.video_source import build_video_source, known_bad_videos, without_known_bad
+from runs.video_source import build_video_source, folder_of_files, known_bad_videos, without_known_bad
 from tests.datasets.decoding.numbered import numbers_in, write_numbered_video
 from utils.config import ConfigError
 
@@ -61,3 +62,15 @@ def test_the_bad_list_is_left_out_of_training(tmp_path: Path) -> None:
 def test_a_bad_list_that_is_none_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"DATA\.EXCLUDE_LIST"):
         known_bad_videos(config_with(exclude_list=str(tmp_path / "missing.csv")))
+
+
+def test_shards_are_recognised_by_their_index(tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    (tmp_path / "videos").mkdir()
+    write_numbered_video(tmp_path / "videos" / "a.mp4", 4)
+    write_shards(str(tmp_path / "videos"), ["a.mp4"], str(tmp_path / "shards"))
+    config = config_with(data_root_dir=str(tmp_path / "shards"), cache_dir=str(tmp_path / "cache"))
+    assert folder_of_files(config) == ""
+    assert folder_of_files(config_with(data_root_dir=str(tmp_path / "videos"))) == str(tmp_path / "videos")
+    with build_video_source(config)("a.mp4") as reader:
+        assert numbers_in(reader.get_frames([3])) == [3]

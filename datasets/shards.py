@@ -1,0 +1,131 @@
+"""Videos in tar shards, for clusters whose storage dislikes millions of small files.
+
+    prepare.py shard:   videos ──webdataset──► shard-000000.tar, shard-000001.tar, … and shards.csv
+    reading:            path ──shards.csv──► shard ──webdataset, once──► all its videos into the local cache
+
+A shard is read in one go, from disk or through fsspec, and its videos are then local files in a FileCache, so
+order, splits and resumption are those of any other collection, and the annotations stay the same.
+``shards.csv`` has the columns path, shard. Any tar files will do that hold the videos under their paths.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from datasets.annotations.files import is_url, join
+from datasets.decoding.reader import VideoReader, VideoReadError
+from datasets.remote import FileCache, RemoteError
+from utils.atomic import replacing
+
+INDEX = "shards.csv"
+SHARD_BYTES = 500_000_000
+
+
+def write_shards(root: str, paths: Iterable[str], target: str, max_bytes: int = SHARD_BYTES) -> int:
+    """Write the videos at ``paths`` below ``root`` into shards in ``target``; returns how many shards.
+
+    The index is written last: a folder without it is unfinished.
+    """
+    from tqdm import tqdm
+    from webdataset import TarWriter
+
+    index: list[tuple[str, str]] = []
+    number, size, writer = -1, max_bytes, None
+    os.makedirs(target, exist_ok=True)
+    for path in tqdm(list(paths), desc="shard", unit="video", disable=None):
+        with open(os.path.join(root, path), "rb") as file:
+            content = file.read()
+        if writer is None or size + len(content) > max_bytes:
+            if writer is not None:
+                writer.close()
+            number, size = number + 1, 0
+            writer = TarWriter(os.path.join(target, _shard_name(number)))
+        stem, extension = os.path.splitext(path)
+        writer.write({"__key__": stem, extension.removeprefix("."): content})
+        size += len(content)
+        index.append((path, _shard_name(number)))
+    if writer is not None:
+        writer.close()
+    place = os.path.join(target, INDEX)
+    with replacing(place) as unfinished, open(unfinished, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("path", "shard"), *index])
+    return number + 1
+
+
+def _shard_name(number: int) -> str:
+    return f"shard-{number:06d}.tar"
+
+
+def read_index(root: str) -> dict[str, str] | None:
+    """{path: shard} of the shards below ``root``, a folder or a URL; None where there is no index.
+
+    Raises ValueError when the index is none.
+    """
+    place = join(root, INDEX)
+    if not is_url(root) and not os.path.exists(place):
+        return None  # without fsspec, which is an extra
+    try:
+        with _open(place) as file:
+            rows = list(csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
+    except (FileNotFoundError, PermissionError):  # which some object stores say instead
+        return None
+    except ImportError as error:
+        raise ValueError(f"{place}: {error}: install what fsspec needs for this kind of URL") from error
+    if not rows or rows[0] != ["path", "shard"]:
+        raise ValueError(f"{place} does not begin with the columns path,shard")
+    return {row[0]: row[1] for row in rows[1:]}
+
+
+def _open(place: str) -> Any:
+    """A binary file, local or remote."""
+    from fsspec import open as open_anywhere
+
+    return open_anywhere(place, "rb").open()
+
+
+@dataclass
+class ShardSource:
+    """The videos in the shards below ``root``; picklable, since every worker gets one."""
+
+    root: str
+    shards: dict[str, str]
+    """Shard of each path, as ``read_index`` gives it."""
+    open_local: Callable[[str], VideoReader]
+    cache: FileCache
+
+    def __call__(self, path: str) -> VideoReader:
+        """Open the video of a record. Raises VideoReadError."""
+        if path not in self.shards:
+            raise VideoReadError(path, "shards", f"no shard holds it, according to {INDEX}")
+        shard = join(self.root, self.shards[path])
+        try:
+            local = self.cache.find(f"{shard}/{path}") or self._fetch(shard, path)
+        except RemoteError as error:
+            raise VideoReadError(f"{shard}/{path}", "shards", str(error)) from error
+        try:
+            return self.open_local(local)
+        except VideoReadError as error:
+            raise VideoReadError(f"{shard}/{path}", error.backend, error.cause) from error
+
+    def _fetch(self, shard: str, path: str) -> str:
+        """Put the videos of a shard into the cache; the path of one of them. Raises RemoteError."""
+
+        def unpack() -> None:
+            from webdataset.tariterators import tar_file_iterator
+
+            with _open(shard) as file:
+                for member in tar_file_iterator(file):
+                    name = f"{shard}/{member['fname'].removeprefix('./')}"
+                    if self.cache.find(name) is None:
+                        self.cache.put(name, member["data"])
+
+        self.cache.with_retries(unpack)
+        local = self.cache.find(f"{shard}/{path}")
+        if local is None:
+            raise RemoteError("the shard does not hold it, though its index says so")
+        return local
