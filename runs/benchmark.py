@@ -24,7 +24,7 @@ COMMANDS = {
     "data": ("runs.benchmarks.data", "how fast clips come"),
     "model": ("runs.benchmarks.model", "DiST beside the frozen encoder and the obvious implementation"),
     "train": ("runs.benchmarks.train", "every method's training step"),
-    "retrieval": ("runs.benchmarks.retrieval_memory", "memory of ranking texts and videos"),
+    "retrieval": ("runs.benchmarks.retrieval", "memory of ranking texts and videos"),
 }
 """Name -> module with `add_options(parser)` and `run(options) -> exit code`, and its line of help."""
 
