@@ -1,4 +1,4 @@
-"""Memory that ranking takes beside the features' mapped files: one measurement; `retrieval.py` is its command."""
+"""Memory that ranking takes beside the features' mapped files; `retrieval.py` is the command."""
 
 from __future__ import annotations
 
