@@ -59,7 +59,7 @@ class Measurement:
     """The peak less what was there before the first step: weights and libraries."""
     trainable_parameters: int
     forward_gmacs: float
-    """Billions of multiply-adds of one clip's forward pass."""
+    """Billions of multiply-adds of the forward pass, per clip of a step."""
     step_gmacs: float
     """The same of forward and backward."""
     encoder_ms: float

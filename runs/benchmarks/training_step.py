@@ -61,7 +61,7 @@ def measure(label: str, config: RunConfig, settings: Settings) -> Measurement:
             network.model.frozen_frames(clips.video)
 
     encoder = statistics.median(_timed(encode, settings, device))
-    forward, whole = multiply_adds(config)
+    forward, whole = multiply_adds(config, settings.batch)
     return Measurement(
         label=label,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -104,18 +104,21 @@ def _class_counts(config: RunConfig) -> Sequence[int]:
     return counts
 
 
-def multiply_adds(config: RunConfig) -> tuple[float, float]:
-    """Multiply-adds of matrix products and convolutions for one clip: forward, and forward with backward."""
+def multiply_adds(config: RunConfig, clips: int = 1) -> tuple[float, float]:
+    """Multiply-adds of matrix products and convolutions per clip: forward, and forward with backward.
+
+    clips: of a step, which share what is computed once in it, such as texts under a tuned text tower.
+    """
     with torch.device("meta"):
         network = benchmark_network(config).train()
         size = config.data.train_crop_size
-        video = torch.empty(1, 3, config.data.num_input_frames, size, size)
+        video = torch.empty(clips, 3, config.data.num_input_frames, size, size)
     with FlopCounterMode(display=False) as counter:
         logits = network(video)
         forward = counter.get_total_flops()
         torch.stack([head.sum() for head in logits]).sum().backward()
         whole = counter.get_total_flops()
-    return forward / 2, whole / 2
+    return forward / 2 / clips, whole / 2 / clips
 
 
 def _device(settings: Settings) -> torch.device:
