@@ -103,12 +103,12 @@ def _write_task(task: Task) -> list[str]:
 def _write_annotations(folder: Path, split: Split, clips: Sequence[Clip]) -> None:
     for question, (names, answer) in LABELS.items():
         rows = [(clip.path, answer(clip)) for clip in clips]
-        _write_csv(folder / question / f"{split}.csv", ("path", "label"), rows)
-        _write_text(folder / question / "classes.txt", "".join(f"{name}\n" for name in names))
+        write_csv(folder / question / f"{split}.csv", ("path", "label"), rows)
+        write_text(folder / question / "classes.txt", "".join(f"{name}\n" for name in names))
     captions = [(clip.path, motion_caption(clip.scene)) for clip in clips]
     if split == "test":
         captions = _first_of_each_caption(captions)
-    _write_csv(folder / "captions" / f"{split}.csv", ("path", "caption"), captions)
+    write_csv(folder / "captions" / f"{split}.csv", ("path", "caption"), captions)
 
 
 def _first_of_each_caption(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -119,7 +119,8 @@ def _first_of_each_caption(rows: list[tuple[str, str]]) -> list[tuple[str, str]]
     return [(path, caption) for caption, path in first.items()]
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A CSV file; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -127,7 +128,8 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
         writer.writerows(rows)
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """A text file, as a whole; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
     partial.write_text(text, encoding="utf-8")
@@ -150,6 +152,6 @@ def _claim(root: Path, config: MovingShapesConfig, fingerprint: str) -> None:
                 "generate into another folder, or remove this one"
             )
     content = {"fingerprint": fingerprint, "config": asdict(config)}
-    _write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
     for split in SPLITS:
         (root / "videos" / split).mkdir(parents=True, exist_ok=True)
