@@ -48,7 +48,7 @@ EXTRAS = {
     "torchcodec": ["torchcodec>=0.12"],  # needs the system's FFmpeg libraries
     "export": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"],
     "remote": ["fsspec>=2024.10", "webdataset>=0.2.100"],
-    "drive": ["gdown>=5.2"],
+    "parquet": ["pyarrow>=17"],  # runs/extract.py --output FILE.parquet
     "parquet": ["pyarrow>=17"],
 }
 

@@ -180,6 +180,6 @@ def _require_parquet() -> None:
         import pyarrow  # noqa: F401
     except ImportError as error:
         raise StoreError(
-            f"Parquet files need pandas and pyarrow ({error}): pip install pandas pyarrow, "
+            f"Parquet files need pandas and pyarrow ({error}): pip install -e '.[parquet]', "
             "or end the name in .safetensors"
         ) from error
