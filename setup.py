@@ -49,7 +49,6 @@ EXTRAS = {
     "export": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"],
     "remote": ["fsspec>=2024.10", "webdataset>=0.2.100"],
     "parquet": ["pyarrow>=17"],  # runs/extract.py --output FILE.parquet
-    "parquet": ["pyarrow>=17"],
 }
 
 
