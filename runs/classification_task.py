@@ -17,7 +17,7 @@ from runs.build_data import (
 from runs.build_model import build_network
 from runs.evaluate import EvaluationResult, Evaluator
 from runs.output_folder import OutputFolder
-from runs.report import results_table, test_facts, write_test_report
+from runs.report import evaluation_facts, results_table, write_test_report
 from runs.task import Examiner
 from runs.timetable import Timetable
 from runs.training_step import Prepare, SoftCrossEntropy
@@ -69,4 +69,4 @@ class ClassificationTask:
 
     def facts(self, result: EvaluationResult, split: AnnotatedSplit) -> dict[str, Any]:
         """What the summary says."""
-        return test_facts(result, split)
+        return evaluation_facts(result, split)

@@ -79,7 +79,7 @@ def write_summary(folder: OutputFolder, facts: Mapping[str, Any]) -> None:
     )
 
 
-def test_facts(result: EvaluationResult, split: AnnotatedSplit) -> dict[str, Any]:
+def evaluation_facts(result: EvaluationResult, split: AnnotatedSplit) -> dict[str, Any]:
     """What the summary says about a test."""
     return {
         "dataset": split.dataset,

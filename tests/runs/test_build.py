@@ -1,0 +1,96 @@
+"""From keys to objects: optimizer groups, schedule, batches; what cannot be had is told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from datasets.batch import VideoBatch
+from datasets.records import AnnotatedSplit, VideoRecord
+from runs.build import build_schedule, build_trackers, build_workplace, group_settings
+from runs.build_data import build_prepare, build_timetable, micro_batch_size
+from runs.build_model import build_network
+from runs.config import RunConfig, load_run_config
+from runs.output_folder import OutputFolder
+from tests.runs.conftest import Pairs
+from tests.runs.tiny_runs import words
+from utils import distributed
+from utils.config import ConfigError
+from utils.optim import GroupSettings, parameter_groups
+
+CPU = torch.device("cpu")
+ConfigOf = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def config_of(pairs_of: Pairs) -> ConfigOf:
+    """The configuration of a tiny run with changed keys."""
+    return lambda **changes: load_run_config(None, words(pairs_of(**changes)))
+
+
+def _split(videos: int) -> AnnotatedSplit:
+    records = [VideoRecord(f"{row}.mp4", (0,)) for row in range(videos)]
+    return AnnotatedSplit("csv", "train", records, (("a",),))
+
+
+def test_rates_and_decays_of_the_configuration_reach_the_groups(config_of: ConfigOf) -> None:
+    config = config_of(OPTIMIZER__NEW_NET_WEIGHT_DECAY="0.01")
+    network: Any = build_network(config, [["red", "green"]], CPU)
+    groups = parameter_groups(network, group_settings(network, config.optimizer))
+    assert [GroupSettings(group["lr_multiplier"], group["weight_decay"]) for group in groups] == [
+        GroupSettings(10.0, 0.01),
+        GroupSettings(10.0, 0.0),
+    ]
+    weights = dict(network.named_parameters())
+    assert all(weights[name].ndim > 1 for name in groups[0]["names"])
+    assert {"model.branch.proj", "model.branch.stem.weight"} <= set(groups[0]["names"])
+    assert "model.branch.video_query" in groups[1]["names"]
+    assert not any(name.startswith("model.clip.") for group in groups for name in group["names"])
+
+
+def test_adjust_lr_scales_both_ends_with_the_batch(config_of: ConfigOf) -> None:
+    rates = {"OPTIMIZER__BASE_LR": "1.0e-3", "OPTIMIZER__WARMUP_START_LR": "1.0e-5"}
+    plain = build_schedule(config_of(**rates).optimizer, 64)
+    scaled = build_schedule(config_of(**rates, OPTIMIZER__ADJUST_LR="true").optimizer, 64)
+    for epoch in (0.0, 0.5, 2.0):
+        assert scaled.at(epoch) == pytest.approx(plain.at(epoch) / 4)
+
+
+def test_batches_of_repeated_clips_count_clips(config_of: ConfigOf) -> None:
+    repeats = {"AUGMENTATION__BATCH_AUG__ENABLE": "true", "AUGMENTATION__BATCH_AUG__NUM_CLIPS_PER_VIDEO": "4"}
+    config = config_of(**repeats, AUGMENTATION__MIXUP__GROUP_SIZE="8")
+    assert build_timetable(config, _split(20)).batch_videos == 2
+    assert micro_batch_size(config) == 8
+    with pytest.raises(ConfigError, match="6 clips cannot be split over 1 processes in 4s"):
+        micro_batch_size(config_of(**repeats, TRAIN__BATCH_SIZE="6"))
+
+
+def test_mixing_groups_are_numbered_in_the_global_batch(
+    config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What process 1 of 2 mixes in its second micro-batch is what one process mixes at the same clips."""
+    generator = torch.Generator().manual_seed(0)
+    video = torch.randint(0, 255, (8, 3, 2, 8, 8), dtype=torch.uint8, generator=generator)
+    batch = VideoBatch(video, torch.arange(8)[:, None] % 3, torch.arange(8))
+    whole = build_prepare(config_of(), (3,), CPU)(batch, 5, 0)
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    prepare = build_prepare(config_of(TRAIN__MICRO_BATCH_SIZE="2"), (3,), CPU)
+    part = prepare(batch.split(2)[3], 5, 1)
+    assert torch.equal(part.video, whole.video[6:]) and torch.equal(part.targets[0], whole.targets[0][6:])
+    assert not torch.equal(part.video, prepare(batch.split(2)[3], 6, 1).video)
+
+
+def test_precision_and_trackers_that_cannot_be_had_are_told(
+    config_of: ConfigOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = build_workplace(config_of(TRAIN__PRECISION="bf16"), OutputFolder(tmp_path), CPU)
+    assert place.precision.name == "bf16" and not place.trackers
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ConfigError, match="pip install wandb"):
+        build_trackers(config_of(WANDB__ENABLE="true"), OutputFolder(tmp_path))
