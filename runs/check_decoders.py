@@ -30,8 +30,9 @@ GROWTH_LIMIT = 50.0  # MB
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code is 1 when a decoder does what it must not."""
     options = parse(arguments)
-    working = [name for name, reason in available_decoders().items() if reason is None and name != "frames"]
-    options.decoders = options.decoders or working
+    if options.decoders is None:
+        reasons = available_decoders()
+        options.decoders = [name for name in reasons if reasons[name] is None and name != "frames"]
     return COMMANDS[options.command](options)
 
 

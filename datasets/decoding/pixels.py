@@ -33,7 +33,10 @@ def read_orientation(frame: Any) -> tuple[int, bool]:
     The matrix maps stored to shown coordinates, (x, y) -> (a x + c y, b x + d y) with y downwards; an angle
     that is no multiple of 90 degrees (nobody's camera) is rounded to one.
     """
-    data = next((bytes(item) for item in frame.side_data if item.type.name == "DISPLAYMATRIX"), None)
+    # PyAV ties a frame and its side data into a reference cycle, which would keep the decoder's memory until
+    # the next garbage collection: let it be a thumbnail, which has the same side data.
+    thumbnail = frame.reformat(width=16, height=16, format="gray")
+    data = next((bytes(item) for item in thumbnail.side_data if item.type.name == "DISPLAYMATRIX"), None)
     if data is None:
         return 0, False
     a, b, _, c, d = struct.unpack("<5i", data[:20])

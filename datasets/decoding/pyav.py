@@ -97,13 +97,13 @@ class PyAVReader(VideoReader):
             return
         video.rewind()
         frames = video.frames(video.packets(), ordered=not self.timeline.needs_scan)
+        output = _Output(1, video.declared_size)
         while (frame := self._guard(next, frames, None)) is not None:
             if frame.is_corrupt:
                 raise self._error(f"the file is damaged: frame {count} is corrupt")
             count += 1
-            output = _Output(1, video.declared_size)
             output.put(0, frame)
-            yield output.finish()[0]
+            yield output.finish()[0].copy()
         if count != self.frame_count:
             raise self._error(f"the file is damaged: {count} of {self.frame_count} frames decode")
 
@@ -206,12 +206,13 @@ class _Output:
     def __init__(self, count: int, declared_size: tuple[int, int]) -> None:
         self._declared_size = declared_size
         self._pixels: Frames = np.empty((count, declared_size[1], declared_size[0], 3), dtype=np.uint8)
-        self._orientation = (0, False)
+        self._orientation: tuple[int, bool] | None = None
 
     def put(self, slot: int, frame: Any) -> None:
         width, height = self._declared_size
         self._pixels[slot] = rgb_pixels(frame, width, height)
-        self._orientation = read_orientation(frame)
+        if self._orientation is None:
+            self._orientation = read_orientation(frame)
 
     def finish(self) -> Frames:
-        return turn(self._pixels, self._orientation)
+        return turn(self._pixels, self._orientation or (0, False))
