@@ -75,8 +75,9 @@ def load_test_split(config: RunConfig) -> AnnotatedSplit:
 
 def _check_missing(config: RunConfig, splits: Mapping[str, AnnotatedSplit]) -> None:
     """Tell before training, not after it, that videos are not there. Raises AnnotationError."""
+    known_bad = known_bad_videos(config)
     for use, split in splits.items():
-        missing, total = split.missing, len(split)
+        missing, total = [path for path in split.missing if path not in known_bad], len(split)
         if use == "train" and len(missing) > config.train.max_unreadable_rate * total:
             remedy = "correct DATA.DATA_ROOT_DIR or the list, or raise TRAIN.MAX_UNREADABLE_RATE"
         elif use != "train" and missing and config.test.on_unreadable == "stop":
