@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from models.architecture import differences, dist_architecture
 from models.clip_weights import RELEASE_PREFIX, with_text_prefix, without_text_prefix
 from models.key_table import ConversionError, KeyRule, convert
 
@@ -126,10 +127,25 @@ def shaped_like(name: str, tensor: Tensor, expected: Tensor | None) -> Tensor:
     return tensor
 
 
+def differing_sizes(released: Mapping[str, Tensor], model_state: Mapping[str, Tensor]) -> list[str]:
+    """In which sizes a released checkpoint's branch is another than a model's, in the configuration's keys.
+
+    [] for equal sizes, and for files and models that are no DiST.
+    """
+    if not is_dist_release(released) or "branch.stem.weight" not in model_state:
+        return []
+    own = bare_release_names(to_dist_release(model_state, {}))
+    try:
+        return differences(dist_architecture(bare_release_names(released)), dist_architecture(own))
+    except ConversionError:
+        return []  # weights are missing; the list of names tells which
+
+
 __all__ = [
     "DIST_TABLE",
     "ConversionError",
     "bare_release_names",
+    "differing_sizes",
     "from_dist_release",
     "is_dist_release",
     "shaped_like",

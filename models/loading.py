@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.architecture import key_problems
 from models.clip4clip_conversion import from_clip4clip_release, is_clip4clip_release
-from models.conversion import from_dist_release, is_dist_release
+from models.conversion import differing_sizes, from_dist_release, is_dist_release
 from models.heads import Recognizer
 from models.interface import Role
 from models.key_table import ConversionError
@@ -44,7 +44,7 @@ def load_trained_weights(network: Recognizer | Retriever, path: Path) -> None:
 
 def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], source: str) -> None:
     """Fill `network` with weights under the release's names or this project's. Raises ConversionError."""
-    own = network.state_dict()
+    own, released = network.state_dict(), tensors
     if is_dist_release(tensors):
         model_state = network.model.state_dict()
         tensors = {
@@ -63,7 +63,8 @@ def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], so
     given = _without_foreign_heads(given, own)
     needed = {name: tensor for name, tensor in needed.items() if name in given or not name.startswith(_HEADS)}
     if problems := key_problems(given, needed):
-        raise ConversionError(_explain(source, problems, given, needed))
+        sizes = differing_sizes(released, network.model.state_dict())
+        raise ConversionError(_explain(source, problems, given, needed, sizes))
     fitted = {name: tensor.to(own[name].dtype) for name, tensor in given.items()}
     # A network on the meta device holds no weights to copy into: it takes the file's tensors as they are.
     on_meta = any(tensor.is_meta for tensor in own.values())
@@ -128,9 +129,15 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def _explain(
-    source: str, problems: Sequence[str], given: Mapping[str, Tensor], needed: Mapping[str, Tensor]
+    source: str,
+    problems: Sequence[str],
+    given: Mapping[str, Tensor],
+    needed: Mapping[str, Tensor],
+    sizes: Sequence[str],
 ) -> str:
-    """The mismatch with its likely cause, in the configuration's keys."""
+    """The mismatch with its likely cause, in the configuration's keys. sizes: causes that are known."""
+    if sizes:
+        return f"the weights in {source} do not fit this network: {'; '.join(sizes)}. {'; '.join(problems)}"
     wrong = [
         name
         for name in {*given, *needed}
