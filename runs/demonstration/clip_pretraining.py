@@ -4,14 +4,15 @@
                                        ├─► contrast, for three captions of each picture
     "a red circle", "a red shape", "a circle" ─► text tower ─┘
 
-It learns words for what stands still, and nothing of motion: no caption speaks of it, no two pictures belong
-together. The file it ends in is loaded like any CLIP's (VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH).
+Before and beside that, the text tower learns to read (`reading.py`). The CLIP learns words for what stands
+still, and nothing of motion: no caption speaks of it, no two pictures belong together. The file it ends in
+is loaded like any CLIP's (VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from models.clip_weights import without_text_prefix
 from models.interface import cosine_logits
 from models.zero_shot import class_text_features
 from runs.demonstration.config import PretrainingConfig
+from runs.demonstration.reading import reading_loss
 from utils.atomic import replacing
 from utils.logging import Progress, get_logger
 from utils.optim import GroupSettings, build_adamw, clip_gradients, parameter_groups, set_learning_rate
@@ -79,6 +81,7 @@ def pretrain(config: PretrainingConfig) -> Clip:
     pictures = torch.from_numpy(stills.pictures).permute(0, 3, 1, 2)
     questions = questions_about(stills)
     _train(clip, pictures, questions, config)
+    clip.logit_scale.data.fill_(math.log(config.similarity_scale))
     _tell_accuracy(clip, pictures, questions, config.num_pictures)
     return clip.eval()
 
@@ -95,31 +98,46 @@ def questions_about(stills: Stills) -> tuple[Question, ...]:
 
 
 def _train(clip: Clip, pictures: Tensor, questions: tuple[Question, ...], config: PretrainingConfig) -> None:
+    generator = torch.Generator().manual_seed(config.seed)
+    clip.train()
+    with Progress(config.reading_steps + config.steps, "tiny CLIP") as progress:
+        rate = LearningRateSchedule(config.learning_rate, 1.0, warmup_epochs=WARMUP_SHARE)
+        optimizer = _optimizer(clip.text, config)
+        for step in range(config.reading_steps):
+            set_learning_rate(optimizer, rate.at(step / config.reading_steps))
+            _update(optimizer, reading_loss(clip, config.sentences, generator))
+            progress.advance()
+        optimizer = _optimizer(clip, config)
+        tokens = [_tokens(clip, question.captions) for question in questions]
+        for step in range(config.steps):
+            set_learning_rate(optimizer, rate.at(step / config.steps))
+            rows = torch.randint(config.num_pictures, (config.batch_size,), generator=generator)
+            embeddings = clip.visual(_normalised(pictures[rows]))
+            answers = [question.answers[rows] for question in questions]
+            loss = _contrast(clip, embeddings, tokens, answers)
+            _update(optimizer, loss + config.reading_weight * reading_loss(clip, config.sentences, generator))
+            progress.advance(note=f"loss {loss.item():.3f}")
+
+
+def _optimizer(module: torch.nn.Module, config: PretrainingConfig) -> Optimizer:
     def settings_of(name: str, parameter: torch.nn.Parameter) -> GroupSettings:
         return GroupSettings(weight_decay=config.weight_decay if parameter.ndim >= 2 else 0.0)
 
-    optimizer = build_adamw(parameter_groups(clip, settings_of), BETAS)
-    schedule = LearningRateSchedule(config.learning_rate, 1.0, warmup_epochs=WARMUP_SHARE)
-    tokens = [clip.tokenize(question.captions) for question in questions]
-    longest = max(int(ids.argmax(dim=1).max()) + 1 for ids in tokens)  # the end token has the highest id
-    clip.train()
-    with Progress(config.steps, "tiny CLIP") as progress:
-        for step, rows in enumerate(_batches(config)):
-            set_learning_rate(optimizer, schedule.at(step / config.steps))
-            embeddings = clip.visual(_normalised(pictures[rows]))
-            loss = torch.stack(
-                [
-                    caption_contrast(
-                        embeddings,
-                        clip.encode_text(ids[:, :longest]),
-                        question.answers[rows],
-                        clip.logit_scale,
-                    )
-                    for question, ids in zip(questions, tokens, strict=True)
-                ]
-            ).mean()
-            _update(optimizer, loss)
-            progress.advance(note=f"loss {loss.item():.3f}")
+    return build_adamw(parameter_groups(module, settings_of), BETAS)
+
+
+def _tokens(clip: Clip, captions: tuple[str, ...]) -> Tensor:
+    tokens = clip.tokenize(captions)
+    return tokens[:, : int(tokens.argmax(dim=1).max()) + 1]  # up to the end token, which has the highest id
+
+
+def _contrast(clip: Clip, embeddings: Tensor, tokens: list[Tensor], answers: list[Tensor]) -> Tensor:
+    """The mean of the losses of all questions."""
+    losses = [
+        caption_contrast(embeddings, clip.encode_text(captions), answer, clip.logit_scale)
+        for captions, answer in zip(tokens, answers, strict=True)
+    ]
+    return torch.stack(losses).mean()
 
 
 def _update(optimizer: Optimizer, loss: Tensor) -> None:
@@ -127,12 +145,6 @@ def _update(optimizer: Optimizer, loss: Tensor) -> None:
     loss.backward()
     clip_gradients(optimizer, LONGEST_GRADIENT)
     optimizer.step()
-
-
-def _batches(config: PretrainingConfig) -> Iterator[Tensor]:
-    generator = torch.Generator().manual_seed(config.seed)
-    for _ in range(config.steps):
-        yield torch.randint(config.num_pictures, (config.batch_size,), generator=generator)
 
 
 def _normalised(pictures: Tensor) -> Tensor:
