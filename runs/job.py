@@ -22,7 +22,7 @@ from runs.build_task import build_task
 from runs.cli import Invocation
 from runs.config import RunConfig
 from runs.output_folder import OutputFolder
-from runs.process import exit_code_of, start_process
+from runs.process import EXIT_FAILED, EXIT_PEER_LOST, exit_code_of, start_process
 from runs.report import write_results_table, write_summary, write_training_report
 from runs.summary import model_line, run_facts, training_facts, weights_facts
 from runs.task import Examiner, Task, TaskResult
@@ -40,9 +40,11 @@ Splits = Mapping[str, AnnotatedSplit]
 def run_job(invocation: Invocation) -> int:
     """Run this process's part of the invocation; returns the exit code."""
     try:
-        return exit_code_of(lambda: _run(invocation))
+        code = exit_code_of(lambda: _run(invocation))
     finally:
         stop_logging()
+    distributed.leave(code, in_order=code not in (EXIT_FAILED, EXIT_PEER_LOST))
+    return code
 
 
 def _run(invocation: Invocation) -> None:
@@ -68,7 +70,6 @@ def _run(invocation: Invocation) -> None:
             write_summary(folder, {**facts, **run_facts(invocation, place)})
         place.trackers.close()
         get_logger().info("complete: %s", folder.summary)
-    distributed.shutdown()
 
 
 @contextmanager

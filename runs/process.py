@@ -94,8 +94,8 @@ def exit_code_of(job: Callable[[], None]) -> int:
     except EXPECTED_FAILURES as error:
         _tell(str(error))
         return EXIT_FAILED
-    except distributed.MainProcessError:
-        return EXIT_FAILED  # process 0 tells
+    except distributed.MainProcessError as error:  # process 0 tells
+        return EXIT_BAD_INPUT if error.kind in {kind.__name__ for kind in BAD_INPUT} else EXIT_FAILED
     except distributed.PeerLostError as error:
         _tell(
             f"{error}. The run ends here, because a step needs all processes. Look at that machine; the same "

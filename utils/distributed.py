@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -47,7 +48,14 @@ class PeerLostError(RuntimeError):
 
 
 class MainProcessError(RuntimeError):
-    """The main process failed in something that it does for all; it reports the error itself."""
+    """The main process failed in something that it does for all; it reports the error itself.
+
+    `kind` is the name of its error's class.
+    """
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def launched_by_elastic() -> bool:
@@ -107,6 +115,22 @@ def shutdown() -> None:
         dist.destroy_process_group()
 
 
+def leave(code: int, *, in_order: bool) -> None:
+    """Leave the process group at the end of the process; after a failure (not in order) end the process with
+    `code`.
+
+    Threads that wait for a peer which is gone would keep the interpreter from ending, or abort it.
+    """
+    if not is_initialised():
+        return
+    if in_order:
+        shutdown()
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def barrier() -> None:
     """Wait until every process has come here (on the host side: no GPU is involved)."""
     if world_size() > 1:
@@ -160,11 +184,11 @@ def on_main(action: Callable[[], Value]) -> Value:
             result = action()
         except Exception as error:  # noqa: BLE001 -- raised below, here and on all other processes
             failure = error
-    message = broadcast(None if failure is None else str(failure))
+    told = broadcast(None if failure is None else (str(failure), type(failure).__name__))
     if failure is not None:
         raise failure
-    if message is not None:
-        raise MainProcessError(message)
+    if told is not None:
+        raise MainProcessError(*told)
     return broadcast(result)  # type: ignore[return-value]
 
 
