@@ -160,7 +160,8 @@ def load_trainable_state(module: nn.Module, state: Mapping[str, Tensor], source:
 
 def frozen_fingerprint(module: nn.Module) -> str:
     """SHA-256 of the weights that training does not change; "" without any."""
-    return fingerprint({name: weight for name, weight in module.named_parameters() if not weight.requires_grad})
+    frozen = {name: weight for name, weight in module.named_parameters() if not weight.requires_grad}
+    return fingerprint(frozen)
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

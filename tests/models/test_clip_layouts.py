@@ -95,7 +95,8 @@ def test_packed_attention_computes_what_separate_projections_do() -> None:
     tokens = torch.randn(5, 1, 64)
     block = "visual.transformer.resblocks.0.attn."
     packed, _ = F.multi_head_attention_forward(
-        tokens, tokens, tokens, 64, 1, ours[f"{block}in_proj_weight"], ours[f"{block}in_proj_bias"], None, None,
+        tokens, tokens, tokens, 64, 1, ours[f"{block}in_proj_weight"], ours[f"{block}in_proj_bias"],
+        None, None,
         False, 0.0, ours[f"{block}out_proj.weight"], ours[f"{block}out_proj.bias"],
     )  # fmt: skip
 

@@ -162,7 +162,7 @@ def test_temporal_convolution_is_conv3d(frames: int, kernel: int) -> None:
     expected = conv(x.permute(0, 3, 1, 2)[..., None])[..., 0].permute(0, 2, 3, 1)
     assert torch.allclose(ours, expected, atol=1e-6)
     weights = torch.randn_like(ours)
-    inputs = [x, conv.weight, conv.bias]
+    inputs = [x, *conv.parameters()]
     for a, b in zip(
         torch.autograd.grad((ours * weights).sum(), inputs),
         torch.autograd.grad((expected * weights).sum(), inputs),
