@@ -24,8 +24,23 @@ from datasets.labels import class_words
 from datasets.records import VideoRecord
 
 VIDEO_EXTENSIONS = frozenset(
-    ("mp4", "webm", "mkv", "avi", "mov", "m4v", "mpg", "mpeg", "wmv", "flv", "3gp", "ts", "m2ts", "ogv")
-    + ("packed",)
+    (
+        "mp4",
+        "webm",
+        "mkv",
+        "avi",
+        "mov",
+        "m4v",
+        "mpg",
+        "mpeg",
+        "wmv",
+        "flv",
+        "3gp",
+        "ts",
+        "m2ts",
+        "ogv",
+        "packed",
+    )
 )
 """File name extensions (lower case) that count as those of videos."""
 
