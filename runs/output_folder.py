@@ -129,7 +129,8 @@ class OutputFolder:
     def _check_earlier_run(self, config: RunConfig) -> None:
         if not self.config.exists():
             return
-        different = differing_keys(to_dict(load_run_config(self.config)), to_dict(config))
+        free = FREE_KEYS if self.is_complete else (*FREE_KEYS, "TEST.")  # the test is still to come
+        different = differing_keys(to_dict(load_run_config(self.config)), to_dict(config), free)
         if different:
             listed = "; ".join(different[:6])
             raise ConfigError(
@@ -146,13 +147,15 @@ class OutputFolder:
             )
 
 
-def differing_keys(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The keys, other than FREE_KEYS, whose values differ, each as "KEY was A, now B"."""
+def differing_keys(
+    stored: Mapping[str, Any], wanted: Mapping[str, Any], free: tuple[str, ...] = FREE_KEYS
+) -> list[str]:
+    """The keys, but for those that begin with one of `free`, whose values differ: "KEY was A, now B"."""
     before, now = flatten(stored), flatten(wanted)
     return [
         f"{key} was {before.get(key)}, now {now.get(key)}"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not key.startswith(FREE_KEYS)
+        if before.get(key) != now.get(key) and not key.startswith(free)
     ]
 
 

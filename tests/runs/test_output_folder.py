@@ -31,6 +31,15 @@ def test_auto_resume_off_refuses_a_folder_with_checkpoints(tmp_path: Path) -> No
         folder.open(config)
 
 
+def test_the_test_may_change_until_it_is_done(tmp_path: Path) -> None:
+    folder, other = OutputFolder(tmp_path), load_run_config(None, ["TEST.NUM_ENSEMBLE_VIEWS", "10"])
+    folder.write_config(load_run_config(None))
+    folder.open(other).close()
+    folder.summary.write_text("{}")
+    with pytest.raises(ConfigError, match="TEST.NUM_ENSEMBLE_VIEWS was 3, now 10"):
+        folder.open(other)
+
+
 def test_only_what_changes_the_result_counts_as_different() -> None:
     free = ["NUM_GPUS", "0", "TRAIN.MICRO_BATCH_SIZE", "2", "DATA_LOADER.NUM_WORKERS", "1", "LOG_PERIOD", "7"]
     before, same = to_dict(load_run_config(None)), to_dict(load_run_config(None, free))
