@@ -38,7 +38,10 @@ def reading_loss(clip: Clip, sentences: int, generator: torch.Generator) -> Tens
 
 
 def random_sentences(count: int, vocabulary: int, generator: torch.Generator) -> Tensor:
-    """Token ids (count, LONGEST_SENTENCE + 2): start token, words, end token (the vocabulary's last two), zeros."""
+    """Token ids (count, LONGEST_SENTENCE + 2): start, words, end, zeros; `count` is even.
+
+    Start and end are the vocabulary's last two tokens, as in CLIP's.
+    """
     start, end = vocabulary - 2, vocabulary - 1
     lexicon = torch.randint(1, start, (WORDS_AT_A_TIME,), generator=generator)
     half = count // 2
