@@ -63,6 +63,7 @@ def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(pairs_of:
     )
 
 
+@pytest.mark.slow
 def test_a_run_may_go_on_with_another_number_of_processes(pairs_of: Pairs) -> None:
     whole, moved = pairs_of("whole"), pairs_of("moved")
     assert start_run(whole).codes() == [0]
