@@ -44,7 +44,9 @@ def _choose(rows: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:
     wrong = [row for row in rows if row["correct"] != "1"][: count // 2]
     right = [row for row in rows if row["correct"] == "1"]
     wanted = min(count - len(wrong), len(right))
-    spread = [right[index * len(right) // wanted] for index in range(wanted)] if wanted else []
+    # one further every other time: neighbours in the list are twins
+    places = [(index * len(right) // max(wanted, 1) + index % 2) % len(right) for index in range(wanted)]
+    spread = [right[place] for place in places]
     return wrong + spread
 
 
