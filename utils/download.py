@@ -21,6 +21,7 @@ import os
 import shutil
 import socket
 import ssl
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -28,6 +29,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from utils.checksum import record_sha256, recorded_sha256, sha256_of
 
@@ -91,6 +93,8 @@ def download_file(
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with part.locked():
+            if destination.is_file():  # another process has finished it while this one waited
+                return verify_file(destination, sha256)
             _receive_all(opener, part, settings or TransferSettings(), progress)
             digest = sha256_of(part.path)
             if sha256 is not None and digest != sha256.lower():
@@ -203,20 +207,22 @@ class _PartialFile:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the part for this process; a second one fails instead of writing into the same file."""
+        """Holds the part for this process; others (the processes of one run) wait until it is let go."""
         with self.path.open("ab") as stream:
             if fcntl is not None:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise DownloadError(
-                        f"{self.path} is being written by another process; wait for it"
-                    ) from error
+                self._wait_for_lock(stream)
             try:
                 yield
             finally:
                 if not self.size():
                     self.discard()
+
+    def _wait_for_lock(self, stream: BinaryIO) -> None:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{self.path} is being written by another process: waiting for it", file=sys.stderr)
+            fcntl.flock(stream, fcntl.LOCK_EX)
 
 
 def _receive_all(

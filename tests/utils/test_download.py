@@ -1,6 +1,7 @@
 """utils/download.py against a server on the loopback interface that misbehaves."""
 
 import hashlib
+import threading
 import time
 from pathlib import Path
 
@@ -164,13 +165,35 @@ def test_only_http_addresses_are_opened() -> None:
         open_url("file:///etc/hostname")
 
 
-def test_two_downloads_of_one_file_do_not_write_into_each_other(tmp_path: Path) -> None:
+def test_a_second_process_waits_and_takes_what_the_first_has_fetched(tmp_path: Path) -> None:
     fcntl = pytest.importorskip("fcntl")
-    with (tmp_path / "file.part").open("ab") as stream, serve({"/file": Served(BODY)}) as server:
+    part, destination = tmp_path / "file.part", tmp_path / "file"
+
+    def finish() -> None:
+        time.sleep(0.3)
+        stream.write(BODY)
+        stream.flush()
+        part.rename(destination)
+        stream.close()  # lets the lock go
+
+    with serve({"/file": Served(b"something else")}) as server:
+        stream = part.open("ab")
         fcntl.flock(stream, fcntl.LOCK_EX)
-        with pytest.raises(DownloadError, match="another process"):
-            download_file(f"{server.address}/file", tmp_path / "file", settings=QUICK)
-        assert server.requests == []
+        other = threading.Thread(target=finish)
+        other.start()
+        assert download_file(f"{server.address}/file", destination, settings=QUICK) == DIGEST
+        other.join()
+    assert server.requests == []
+    assert files_in(tmp_path) == ["file", "file.sha256"]
+
+
+def test_a_second_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    with serve({"/file": Served(BODY)}) as server:
+        stream = (tmp_path / "file.part").open("ab")
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        threading.Timer(0.2, stream.close).start()
+        assert download_file(f"{server.address}/file", tmp_path / "file", settings=QUICK) == DIGEST
 
 
 def test_an_existing_file_is_held_to_its_recorded_hash(tmp_path: Path) -> None:
