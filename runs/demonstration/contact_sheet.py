@@ -40,7 +40,7 @@ def draw_contact_sheet(predictions: Path, root: Path, path: Path, *, clips: int 
 
 
 def _choose(rows: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:
-    """Up to half mistakes, then right answers spread over the list, two neighbours (twins) at a time."""
+    """Up to half mistakes, then right answers spread over the list and over both of a pair."""
     wrong = [row for row in rows if row["correct"] != "1"][: count // 2]
     right = [row for row in rows if row["correct"] == "1"]
     wanted = min(count - len(wrong), len(right))
