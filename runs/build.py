@@ -102,6 +102,7 @@ def build_trainer(
         config=to_dict(config),
         seed=config.random_seed,
         data=data,
+        class_names=split.class_names,
     )
     return Trainer(
         step=step,

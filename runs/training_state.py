@@ -76,12 +76,15 @@ class TrainingState:
     config: Mapping[str, Any]
     seed: int
     data: DataState
+    class_names: tuple[tuple[str, ...], ...] = ()
+    """Per head; for whoever uses the checkpoint without the run's lists."""
 
     def capture(self) -> dict[str, Any]:
         """The checkpoint as plain types and tensors. Every process must call it: it gathers random states."""
         return {
             "format": FORMAT,
             "config": dict(self.config),
+            "class_names": [list(names) for names in self.class_names],
             "progress": asdict(self.progress),
             "weights": trainable_state(self.model),
             "average": None if self.average is None else self.average.state_dict(),
