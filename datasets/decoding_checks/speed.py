@@ -29,6 +29,9 @@ class Timing:
 
 def time_backends(paths: Sequence[str], backends: Sequence[str], repetitions: int = 5) -> list[Timing]:
     """Time every backend on every file, one thread each; they take turns: a busy machine hits them alike."""
+    import torch
+
+    torch.set_num_threads(1)  # as in a loader's worker
     timings = []
     for path in paths:
         best: dict[tuple[str, str], float] = {}
