@@ -30,7 +30,7 @@ _FOREGROUND = (250, 250, 250)
 def label_frame(frame: Frames, lines: Sequence[str]) -> Frames:
     """A copy of the frame (H,W,3) with the lines on a translucent band at its bottom."""
     picture = Image.fromarray(frame).convert("RGB")
-    font = _font(max(picture.height // 18, 11))
+    font = _font(max(picture.height // 22, 11))
     height = _text_height(font, len(lines))
     band = Image.new("RGB", (picture.width, height), _BACKGROUND)
     corner = (0, picture.height - height)
