@@ -167,9 +167,10 @@ def _naive(setting: Setting, number: int) -> Tensor:
     return clip.transpose(0, 1).contiguous()
 
 
-def _single_view(setting: Setting, number: int) -> Tensor:
+def _single_view(setting: Setting, number: int, decoder: str | None = None) -> Tensor:
     """One view of a video, decoded for itself: (1,T,224,224,3) uint8."""
-    with open_video(setting.videos[number // VIEWS % len(setting.videos)], setting.decoder) as reader:
+    video = setting.videos[number // VIEWS % len(setting.videos)]
+    with open_video(video, decoder or setting.decoder) as reader:
         clips = setting.sampling.test_clips(reader.frame_count, reader.fps, VIEWS)
         frames = torch.from_numpy(reader.get_frames(clips[number % VIEWS]))
     positions = torch.arange(setting.num_frames).numpy()[None]
@@ -184,4 +185,5 @@ _VARIANTS: dict[str, Callable[[Setting], Iterator[int]]] = {
     "packed": lambda setting: _pipeline(setting, setting.packed),
     "3 views, one decode": _views_from_one_decode,
     "3 views, a decode each": partial(_plain_loader, _single_view),
+    "3 views, decord for each": partial(_plain_loader, partial(_single_view, decoder="decord")),
 }
