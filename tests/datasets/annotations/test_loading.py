@@ -110,6 +110,7 @@ def test_real_kinetics_lists(shared: Path) -> None:
     assert len({record.labels for record in split.records}) == 400
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 def test_a_list_of_100_000_videos_loads_in_two_seconds_and_300_mb(tmp_path: Path) -> None:
     lines = (f"train/class {n % 400}/{n:011d}_000001_000011.mp4 {n % 400}\n" for n in range(100_000))
     write(tmp_path / "train.txt", "".join(lines))
@@ -117,7 +118,9 @@ def test_a_list_of_100_000_videos_loads_in_two_seconds_and_300_mb(tmp_path: Path
         "import sys, resource; from datasets.annotations import load_split; "
         f"split = load_split('k400', 'train', anno_dir={str(tmp_path)!r}); assert len(split) == 100_000; "
         "assert 'torch' not in sys.modules; use = resource.getrusage(resource.RUSAGE_SELF); "
-        "print(use.ru_utime + use.ru_stime, use.ru_maxrss / 1024)"
+        # not ru_maxrss, in which the peak of the process that started this one survives
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM')); "
+        "print(use.ru_utime + use.ru_stime, int(peak.split()[1]) / 1024)"
     )
     checkout = Path(__file__).resolve().parents[3]
     done = subprocess.run(
