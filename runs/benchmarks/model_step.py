@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from models.interface import apply_roles
 from models.layers.attention import ResidualAttentionBlock
 from runs.benchmarks.model_report import ModelMeasurement
 from runs.benchmarks.reference_dist import ReferenceDist
+from utils.memory import peak_memory_bytes, reset_peak_memory
 from utils.versions import versions
 
 if TYPE_CHECKING:
@@ -130,17 +130,13 @@ def measure_times(settings: ModelSettings) -> ModelMeasurement:
 
 
 def peak_memory(name: str, settings: ModelSettings) -> float:
-    """GiB that a contender adds to what its process held before: allocator's on a GPU, resident on a CPU.
+    """GiB at a contender's peak, weights included: the allocator's on a GPU, the process's on a CPU.
 
     Needs a process of its own: a resident peak never sinks.
     """
     bench = Bench(settings)
     action = bench.contender(name)
-    if bench.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(bench.device)
-        for _ in range(2):
-            action()
-        return torch.cuda.max_memory_allocated(bench.device) / 2**30
+    reset_peak_memory(bench.device)
     for _ in range(2):
         action()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return peak_memory_bytes(bench.device) / 2**30
