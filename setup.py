@@ -47,7 +47,7 @@ EXTRAS = {
     "wandb": ["wandb>=0.19"],
     "torchcodec": ["torchcodec>=0.12"],  # needs the system's FFmpeg libraries
     "export": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"],
-    "remote": ["fsspec>=2024.10", "webdataset>=0.2.100"],
+    "remote": ["fsspec>=2024.10", "aiohttp>=3.9", "webdataset>=0.2.100"],  # aiohttp: fsspec's https://
     "parquet": ["pyarrow>=17"],  # runs/extract.py --output FILE.parquet
 }
 
