@@ -71,9 +71,18 @@ class CheckedReader(VideoReader):
         return VideoReadError(self.path, self.backend, cause)
 
 
+_NOISE = (
+    r"\[[\d:]+\] \S+?:\d+:\s*",  # decord: time, source file, line
+    r"^\[\S+\]\s*",
+    r"^\w+, \S+:\d+, ",  # torchcodec: function, source file, line
+    r"^Check failed: .*? vs\. \d+\)\s*",
+    r"^ERROR\s*",
+)
+
+
 def sentence(error: Exception) -> str:
     """The message of a native decoder without its source files, line numbers, times and stack trace."""
     first_line = (str(error).strip() or type(error).__name__).split("\n", 1)[0]
-    for noise in (r"\[[\d:]+\] \S+?:\d+:\s*", r"^\w+, \S+:\d+, ", r"^Check failed: .*? vs\. \d+\)\s*"):
+    for noise in _NOISE:
         first_line = re.sub(noise, "", first_line)
     return first_line[:300]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.decoding import VideoReadError, open_video
+from datasets.decoding import VideoReader, VideoReadError, open_video
 
 SAMPLED_FRAMES = 24
 COLOUR_TOLERANCE = 6.0
@@ -115,18 +115,32 @@ def _examine_once(path: str, backend: str, reference: Reference, seed: int) -> F
         numbers = _numbers_to_try(reader.frame_count, reference.frame_count)
         np.random.default_rng(seed).shuffle(numbers)
         for group in np.array_split(numbers, max(1, len(numbers) // 3)):
-            try:
-                frames = reader.get_frames(group)
-            except VideoReadError as error:
-                refusal = refusal or error.cause
-                tally["errors"] += len(group)
-                continue
-            for number, frame in zip(group.tolist(), frames, strict=True):
+            for number, frame in _read_together_or_singly(reader, group.tolist()):
+                if isinstance(frame, VideoReadError):
+                    tally["errors"] += 1
+                    refusal = refusal or frame.cause
+                    continue
                 kind, difference = _compare(number, frame, reference)
                 tally[kind] += 1
                 tally["largest_difference"] = max(tally["largest_difference"], difference)
         missing = max(0, reference.frame_count - reader.frame_count)
         return Finding(backend, reader.frame_count, missing, refusal=refusal, **tally)
+
+
+def _read_together_or_singly(
+    reader: VideoReader, numbers: list[int]
+) -> Iterator[tuple[int, NDArray[np.uint8] | VideoReadError]]:
+    """Each frame, or the error that reading it raises; singly only where reading them together fails."""
+    try:
+        yield from zip(numbers, reader.get_frames(numbers), strict=True)
+        return
+    except VideoReadError:
+        pass
+    for number in numbers:
+        try:
+            yield number, reader.get_frames([number])[0]
+        except VideoReadError as error:
+            yield number, error
 
 
 def _numbers_to_try(frame_count: int, reference_count: int) -> NDArray[np.int64]:

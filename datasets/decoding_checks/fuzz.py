@@ -59,7 +59,10 @@ def read_damaged(decoder: str, damage: Damage) -> str:
             seen = _checksums(copy.name, decoder)
         except VideoReadError:
             return "refused"
-    return "same frames" if seen == _checksums(damage.source, decoder) else "other frames"
+    try:
+        return "same frames" if seen == _checksums(damage.source, decoder) else "other frames"
+    except VideoReadError:  # the damage has removed what the decoder does not like about the original
+        return "other frames"
 
 
 def _checksums(path: str, decoder: str) -> list[int]:
