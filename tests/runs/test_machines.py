@@ -44,7 +44,7 @@ def _start_launcher(
         )
 
 
-def _wait_for(mark: str, log: Path, seconds: float = 90.0) -> None:
+def _wait_for(mark: str, log: Path, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while mark not in log.read_text(errors="replace"):
         assert time.monotonic() < end, log.read_text(errors="replace")
@@ -67,7 +67,7 @@ def test_a_scheduler_that_signals_torchrun_lets_the_run_save(
     run = _start_launcher(pairs, recipe, checkout, log)
     _wait_for("step 5/", log)
     run.send_signal(signal.SIGTERM)
-    assert run.wait(60) != 0
+    assert run.wait(120) != 0
     assert "stopped as asked: the state after step" in log.read_text()
 
 
@@ -79,7 +79,7 @@ def test_workers_do_not_outlive_their_launcher(pairs_of: Pairs, tmp_path: Path, 
     _wait_for("step 5/", log)
     workers = psutil.Process(launcher.pid).children(recursive=True)
     launcher.kill()
-    gone, alive = psutil.wait_procs(workers, timeout=30)
+    gone, alive = psutil.wait_procs(workers, timeout=120)
     assert len(gone) >= 2 and not alive
     assert "stopped as asked: the state after step" in log.read_text()
 
@@ -94,11 +94,11 @@ def test_losing_a_machine_ends_the_run_clearly_and_a_restart_resumes(
     machines = [_start_machine(number, port, pairs, recipe, checkout) for number in (0, 1)]
     _wait_for("step 10/", logs[0])
     _pull_the_plug(machines[1])
-    assert machines[0].wait(90) != 0
+    assert machines[0].wait(300) != 0
     said = logs[0].read_text()
     assert "lost contact with another process" in said and "goes on from the newest checkpoint" in said
     port = free_port()
     machines = [_start_machine(number, port, pairs, recipe, checkout) for number in (0, 1)]
-    assert [machine.wait(180) for machine in machines] == [0, 0], logs[0].read_text()
+    assert [machine.wait(300) for machine in machines] == [0, 0], logs[0].read_text()
     assert "resumed after step" in logs[0].read_text()
     assert Path(pairs["OUTPUT_DIR"], "summary.json").exists()

@@ -54,7 +54,7 @@ def test_command_trains_tests_and_writes_nothing_outside_its_folder(
     environment = {**os.environ, "HOME": str(elsewhere[1]), "TMPDIR": str(elsewhere[2])}
     environment |= {"MPLCONFIGDIR": str(tmp_path / "fonts"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, cwd=elsewhere[0], env=environment, capture_output=True, text=True, timeout=120
+        command, cwd=elsewhere[0], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert _files_below(Path(pairs["OUTPUT_DIR"])) == TREE

@@ -60,7 +60,7 @@ def tiny_pairs(videos: Path, output: Path) -> dict[str, str]:
         "LOG_PERIOD": "1",
         "LOG_CONFIG_INFO": "false",
         "LOG_MODEL_INFO": "false",
-        "DIST_TIMEOUT": "60",
+        "DIST_TIMEOUT": "300",
         "TRAIN.DATASET": "csv",
         "TRAIN.BATCH_SIZE": str(BATCH),
         "TRAIN.EVAL_PERIOD": "2",
@@ -102,7 +102,7 @@ class ForkedRun:
     processes: Sequence[multiprocessing.process.BaseProcess]
     log: Path
 
-    def codes(self, timeout: float = 60.0) -> list[int | None]:
+    def codes(self, timeout: float = 300.0) -> list[int | None]:
         """The exit codes, once all processes have ended."""
         for process in self.processes:
             process.join(timeout)
@@ -115,7 +115,7 @@ class ForkedRun:
         """Standard output and error of all processes."""
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, mark: str, timeout: float = 60.0) -> None:
+    def wait_for(self, mark: str, timeout: float = 300.0) -> None:
         """Wait until a process says `mark`."""
         end = time.monotonic() + timeout
         while mark not in self.text():
