@@ -67,7 +67,7 @@ def _pairs(root: Path, folder: Path) -> list[str]:
         "OUTPUT_DIR": folder / "dist",
         "DATA.DATA_ROOT_DIR": root / "data",
         "DATA.ANNO_DIR": folder / "lists",
-        "DATA.CLASS_NAMES": folder / "lists" / "classes.txt",
+        "DATA.CLASS_NAMES": "classes.txt",  # relative to DATA.ANNO_DIR, as lists are
         "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": root / "tiny_clip.safetensors",
     }
     return [word for key, value in settings.items() for word in (key, str(value))]
@@ -78,8 +78,8 @@ def _pairs_of(question: str, folder: Path) -> list[str]:
         "OUTPUT_DIR": folder / question,
         "TRAIN.ENABLE": "false",
         "TEST.ENABLE": "true",
-        "DATA.TEST_LIST": folder / "lists" / question / "test.csv",
-        "DATA.CLASS_NAMES": folder / "lists" / question / "classes.txt",
+        "DATA.TEST_LIST": f"{question}/test.csv",
+        "DATA.CLASS_NAMES": f"{question}/classes.txt",
     }
     return [word for key, value in settings.items() for word in (key, str(value))]
 
