@@ -10,8 +10,9 @@ weights and tokenizes; this is the only file that imports it, and it does so whe
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ class VisionTower(nn.Module):
         )
         self.ln_post = LayerNorm(width)
         self.proj = nn.Parameter(torch.randn(width, architecture.embed_dim) * width**-0.5)
+        self.stand_ins: tuple[Callable[[Tensor], Tensor], ...] = ()
+        """What computes in place of the blocks of a tower that is frozen; see models/frozen_tower.py."""
 
     @property
     def depth(self) -> int:
@@ -81,17 +84,20 @@ class VisionTower(nn.Module):
 
     def blocks(self, tokens: Tensor) -> Iterator[Tensor]:
         """The tokens (n,1+N,D) after each block, as they are computed."""
-        for block in self.transformer.resblocks:
+        for block in self.stand_ins or self.transformer.resblocks:
             tokens = block(tokens)
             yield tokens
 
     def pool(self, tokens: Tensor) -> Tensor:
         """Tokens (..., 1+N, D) after the last block → image embeddings (..., E)."""
-        return self.ln_post(tokens[..., 0, :]) @ self.proj
+        return self.ln_post(tokens[..., 0, :]).to(self.proj.dtype) @ self.proj
 
     def forward(self, images: Tensor) -> Tensor:
         """images (n,3,H,W), normalised → embeddings (n,E), not normalised."""
-        return self.pool(self.transformer(self.embed(images)))
+        tokens = self.embed(images)
+        for after_block in self.blocks(tokens):
+            tokens = after_block
+        return self.pool(tokens)
 
     def stream(self, frames: Tensor, selected: Sequence[int]) -> Iterator[Tensor]:
         """The tokens (B,S,1+N,D) after each selected block as they are computed; last the embeddings (B,S,E).
@@ -101,8 +107,8 @@ class VisionTower(nn.Module):
         b, s = frames.shape[:2]
         wanted = set(selected)
         tokens = self.embed(frames.flatten(0, 1))
-        for index, block in enumerate(self.transformer.resblocks):
-            tokens = block(tokens)
+        for index, after_block in enumerate(self.blocks(tokens)):
+            tokens = after_block
             if index in wanted:
                 yield tokens.unflatten(0, (b, s))
         yield self.pool(tokens).unflatten(0, (b, s))
@@ -304,6 +310,18 @@ def _why_unsupported(config: Mapping[str, Any]) -> str | None:
     if config.get("custom_text") or text.get("embed_cls") or text.get("pool_type", "argmax") != "argmax":
         return "its text tower is not CLIP's"
     return None
+
+
+def open_clip_image_tower(name: str) -> nn.Module:
+    """open_clip's own image tower of that name with random weights, frozen: to be compared with."""
+    import open_clip
+
+    level, logging.root.level = logging.root.level, logging.ERROR  # it warns of random weights
+    try:
+        tower = open_clip.create_model(name).visual
+    finally:
+        logging.root.setLevel(level)
+    return tower.requires_grad_(False).eval()
 
 
 def _load_weights(architecture_name: str, weights: str | Path) -> ClipWeights | None:

@@ -18,6 +18,8 @@ MODEL_NAMES = ("aim", "clip", "clip4clip", "dist", "evl", "st_adapter", "stan", 
 MODELS_THAT_CAN_TUNE_VISUAL = ("clip", "clip4clip", "stan", "xclip")
 MODELS_THAT_CAN_TUNE_TEXT = ("clip", "clip4clip", "stan")
 """Models for which VIDEO.BACKBONE.FREEZE_VISUAL and FREEZE_TEXT may be false."""
+MODELS_OUTSIDE_THE_TOWER = ("clip", "clip4clip", "dist", "stan")
+"""Models that put nothing between the image tower's blocks and send no gradient through them."""
 
 _VIT_NAME = re.compile(r"ViT-(?P<size>[A-Za-z]+)-(?P<patch>\d+)(?:$|-)")
 _VIT_DEPTHS = {"Ti": 12, "S": 12, "B": 12, "M": 12, "L": 24, "H": 32, "g": 40, "G": 48, "bigG": 48}
@@ -169,6 +171,10 @@ class BackboneConfig:
     """Whether the text tower stays as it is."""
     freeze_visual: bool = True
     """Whether the image tower stays as it is."""
+    frozen_precision: Literal["fp32", "half", "int8"] = "fp32"
+    """What the blocks of a frozen image tower keep their weights in while it runs. half: the run's half
+    precision (less memory on a GPU); int8: 8-bit integers on a CPU, several times as fast and less exact.
+    Checkpoints and exports are not touched."""
     dist: DistConfig = field(default_factory=DistConfig)
     stan: StanConfig = field(default_factory=StanConfig)
     st_adapter: StAdapterConfig = field(default_factory=StAdapterConfig)

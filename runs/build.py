@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from datasets.records import AnnotatedSplit
-from models.interface import Role
+from models.frozen_tower import keep_frozen_tower_in
+from models.interface import Role, VideoModel
 from runs.build_data import build_timetable
 from runs.config import RunConfig
 from runs.output_folder import OutputFolder
@@ -28,6 +29,7 @@ from runs.watching import Watch
 from utils import distributed
 from utils.checkpoint import frozen_fingerprint
 from utils.checkpoint_folder import CheckpointFolder
+from utils.compilation import compile_blocks
 from utils.config import ConfigError, to_dict
 from utils.ema import WeightAverage
 from utils.logging import MetricsFile, get_logger
@@ -154,12 +156,11 @@ def _build_step(place: Workplace, model: TrainedNetwork, objective: Objective) -
     except ValueError as error:
         remedy = "choose a model that trains something, or set TRAIN.ENABLE False to test this one"
         raise ConfigError(str(error), key="MODEL.NAME", remedy=remedy) from error
-    forward: nn.Module = model
     if config.train.compile:
-        forward = torch.compile(model)  # type: ignore[assignment]
+        get_logger().info("torch.compile: %d blocks, at their first step", compile_blocks(model))
     ema = config.model.ema
     return TrainingStep(
-        forward=distributed.wrap(forward, place.device),
+        forward=distributed.wrap(model, place.device),
         optimizer=build_adamw(groups, config.optimizer.betas),
         scaler=place.precision.scaler(),
         precision=place.precision,
@@ -167,6 +168,20 @@ def _build_step(place: Workplace, model: TrainedNetwork, objective: Objective) -
         average=WeightAverage(model, ema.decay) if ema.enable else None,
         max_gradient_norm=config.train.clip_grad_norm,
     )
+
+
+def keep_frozen_weights(place: Workplace, model: VideoModel) -> None:
+    """Bring the frozen image tower's blocks, whose weights are all taken by now, into FROZEN_PRECISION.
+
+    Raises ConfigError for what the device cannot do.
+    """
+    kind, precision = place.config.video.backbone.frozen_precision, place.precision
+    if kind == "fp32":
+        return
+    try:
+        keep_frozen_tower_in(model.clip.visual, kind, None if precision.name == "fp32" else precision.dtype)
+    except ValueError as error:
+        raise ConfigError(str(error), key="VIDEO.BACKBONE.FROZEN_PRECISION") from error
 
 
 def _frozen_sha256_of_all(model: nn.Module) -> str:

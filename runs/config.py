@@ -11,6 +11,7 @@ from datasets.augmentation_config import AugmentationConfig
 from datasets.config import DataConfig, DataLoaderConfig
 from models.config import (
     MODEL_NAMES,
+    MODELS_OUTSIDE_THE_TOWER,
     MODELS_THAT_CAN_TUNE_TEXT,
     MODELS_THAT_CAN_TUNE_VISUAL,
     ModelConfig,
@@ -99,6 +100,7 @@ class RunConfig:
         gpus = self.num_gpus
         require(gpus is None or gpus >= 0, "NUM_GPUS", f"{gpus} is negative", "null: all visible; 0: the CPU")
         self._check_model()
+        self._check_frozen_precision()
         self._check_crops()
         self._check_mixing()
         self._check_retrieval()
@@ -121,6 +123,17 @@ class RunConfig:
                 f"false given, but model {self.model.name!r} leaves that tower of CLIP frozen",
                 "set it to true or leave it out",
             )
+
+    def _check_frozen_precision(self) -> None:
+        backbone = self.video.backbone
+        require(
+            backbone.frozen_precision == "fp32"
+            or (backbone.freeze_visual and self.model.name in MODELS_OUTSIDE_THE_TOWER),
+            "VIDEO.BACKBONE.FROZEN_PRECISION",
+            f"{backbone.frozen_precision} given, but model {self.model.name!r} trains the image tower or "
+            "works inside of it",
+            f"leave it out; it is for a frozen tower beside {', '.join(MODELS_OUTSIDE_THE_TOWER)}",
+        )
 
     def _check_crops(self) -> None:
         patch, architecture = self.video.backbone.patch_size, self.video.backbone.meta_arch_name

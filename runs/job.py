@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.records import AnnotatedSplit
-from runs.build import Workplace, build_trainer, build_workplace
+from runs.build import Workplace, build_trainer, build_workplace, keep_frozen_weights
 from runs.build_data import build_timetable, load_splits, micro_batch_size
 from runs.build_model import load_weights
 from runs.build_task import build_task
@@ -122,6 +122,7 @@ def _train_and_test(place: Workplace, task: Task, splits: Splits) -> dict[str, A
         facts["training"] = training_facts(trainer, splits["train"])
     else:
         _take_tested_weights(config, task)
+        keep_frozen_weights(place, task.network.model)
         distributed.on_main(lambda: place.folder.write_config(config))
     if config.test.enable:
         facts["test"] = _test(place, task, splits["test"], trainer)
@@ -156,6 +157,7 @@ def _train(place: Workplace, task: Task, splits: Splits) -> Trainer:
 
     trainer = build_trainer(place, task, splits["train"], validate)
     _start_or_resume(place, trainer, task)
+    keep_frozen_weights(place, task.network.model)
     try:
         trainer.run()
     finally:

@@ -39,7 +39,7 @@ class TrainConfig:
     """Use only GPU kernels whose result never varies: runs repeat bit for bit, more slowly. A CPU
     repeats anyway."""
     compile: bool = False
-    """Compile the model with torch.compile."""
+    """Compile the network's blocks with torch.compile: a slow first step, then faster ones on a GPU."""
     activation_checkpointing: bool = False
     """Recompute the branch's activations in the backward pass instead of keeping them: slower, less
     memory."""

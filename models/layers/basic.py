@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_QUICK_GELU_SLOPE = 1.702
+QUICK_GELU_SLOPE = 1.702
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -23,12 +23,12 @@ class _QuickGelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return F.silu(x * _QUICK_GELU_SLOPE, inplace=True).mul_(1 / _QUICK_GELU_SLOPE)
+        return F.silu(x * QUICK_GELU_SLOPE, inplace=True).mul_(1 / QUICK_GELU_SLOPE)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return torch.ops.aten.silu_backward(gradients[0], x * _QUICK_GELU_SLOPE)
+        return torch.ops.aten.silu_backward(gradients[0], x * QUICK_GELU_SLOPE)
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class Mlp(nn.Module):
     def _without_graph(self, x: Tensor) -> Tensor:
         """The same with QuickGELU's factors inside the products and its silu in place: two passes less."""
         rows = x.reshape(-1, x.shape[-1])
-        slope = _QUICK_GELU_SLOPE
+        slope = QUICK_GELU_SLOPE
         hidden = torch.addmm(self.c_fc.bias * slope, rows, self.c_fc.weight.t(), alpha=slope)
         hidden = F.silu(hidden, inplace=True)
         out = torch.addmm(self.c_proj.bias, hidden, self.c_proj.weight.t(), alpha=1 / slope)

@@ -92,11 +92,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measured(settings: ModelSettings) -> ModelMeasurement:
-    from runs.benchmarks.model_step import CONTENDERS, measure_times, peak_memory
+    from runs.benchmarks.model_step import measure_times, peak_memory
 
     measurement = measure_times(settings)
     memory = {}
-    for name in CONTENDERS:
+    for name in measurement.seconds:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             memory[name] = process.submit(peak_memory, name, settings).result()
     return dataclasses.replace(measurement, memory_gib=memory)

@@ -14,7 +14,13 @@ RATIOS = (
     ("training step / baseline step", "training step", "baseline step", 1.1),
     ("training step / frozen forward", "training step", "frozen forward", 2.2),
     ("inference / baseline inference", "inference", "baseline inference", 1.1),
-    ("baseline step / frozen forward", "baseline step", "frozen forward", None),
+    ("training step, int8 / baseline step", "training step, int8", "baseline step", None),
+    ("training step, half / baseline step", "training step, half", "baseline step", None),
+    ("inference, int8 / baseline inference", "inference, int8", "baseline inference", None),
+    ("inference, half / baseline inference", "inference, half", "baseline inference", None),
+    ("baseline step / open_clip forward", "baseline step", "open_clip forward", None),
+    ("training step / open_clip forward", "training step", "open_clip forward", None),
+    ("frozen forward / open_clip forward", "frozen forward", "open_clip forward", None),
 )
 
 
@@ -27,6 +33,7 @@ class ModelMeasurement:
     precision: str
     seconds: Mapping[str, Sequence[float]]
     difference: float
+    smaller_similarity: float | None
     memory_gib: Mapping[str, float]
     versions: Mapping[str, str]
 
@@ -35,6 +42,7 @@ class ModelMeasurement:
         return {
             label: [a / b for a, b in zip(self.seconds[over], self.seconds[under], strict=True)]
             for label, over, under, _ in RATIOS
+            if over in self.seconds and under in self.seconds
         }
 
     @property
@@ -65,6 +73,11 @@ def _table(measurement: ModelMeasurement) -> str:
         f"{measurement.versions.get('torch', '?')}, {settings['rounds']} rounds; both implementations "
         f"differ by {measurement.difference:.1e}"
     )
+    if measurement.smaller_similarity is not None:
+        head += (
+            "; with frozen weights in int8 or half, the frames' embeddings have a cosine of at least "
+            f"{measurement.smaller_similarity:.4f} to those with the weights as they are"
+        )
     rows = ["| ratio | median | min | max |", "|---|---|---|---|"]
     for label, values in measurement.ratios().items():
         rows.append(f"| {label} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")

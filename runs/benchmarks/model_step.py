@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.clip import Clip, describe_architecture
+from models.clip import Clip, describe_architecture, open_clip_image_tower
 from models.config import DistConfig
 from models.dist import Dist
+from models.frozen_tower import keep_frozen_tower_in
 from models.interface import apply_roles
-from models.layers.attention import ResidualAttentionBlock
 from runs.benchmarks.model_report import ModelMeasurement
 from runs.benchmarks.reference_dist import ReferenceDist
+from utils.compilation import compile_blocks
 from utils.memory import peak_memory_bytes, reset_peak_memory
 from utils.versions import versions
 
 if TYPE_CHECKING:
     from runs.benchmarks.model import ModelSettings
 
-CONTENDERS = ("frozen forward", "training step", "baseline step", "inference", "baseline inference")
-"""In the order of a round."""
+CONTENDERS = (
+    "open_clip forward",
+    "frozen forward",
+    "training step",
+    "baseline step",
+    "inference",
+    "baseline inference",
+)
+"""In the order of a round; beside these a step and an inference with frozen weights in int8 or half."""
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -33,6 +43,8 @@ class Bench:
     def __init__(self, settings: ModelSettings) -> None:
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        self.settings = settings
+        self._stand_ins: tuple[Callable[[Tensor], Tensor], ...] = ()
         device = settings.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -54,17 +66,34 @@ class Bench:
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=1e-6, fused=True)
         if settings.compile_regions:
-            compile_regions(self.model)
+            compile_blocks(self.model)
+
+    @property
+    def smaller(self) -> str:
+        """What else the frozen weights can be kept in: int8 on a CPU, half in a GPU's half precision."""
+        if self.device.type == "cpu":
+            return "int8" if self.dtype == torch.float32 else ""
+        return "half" if self.dtype != torch.float32 else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All contenders."""
+        kind = self.smaller
+        return (*CONTENDERS, f"training step, {kind}", f"inference, {kind}") if kind else CONTENDERS
 
     def contender(self, name: str) -> Callable[[], None]:
         """The function of that name."""
-        return {
-            "frozen forward": self._frozen,
-            "training step": lambda: self._step(lambda video: self.model(video).video),
+        ours = partial(_video_of, self.model)
+        own, _, kind = name.partition(", ")
+        action = {
+            "open_clip forward": lambda: self._infer(self._open_clip),
+            "frozen forward": lambda: self._infer(self.model.frozen_frames),
+            "training step": lambda: self._step(ours),
             "baseline step": lambda: self._step(self.baseline),
-            "inference": lambda: self._infer(lambda video: self.model(video).video),
+            "inference": lambda: self._infer(ours),
             "baseline inference": lambda: self._infer(self.baseline),
-        }[name]
+        }[own]
+        return action if not kind else lambda: self._with_stand_ins(action)
 
     def seconds(self, action: Callable[[], None]) -> float:
         """Time of one call, the device's work included."""
@@ -80,10 +109,6 @@ class Bench:
             ours, theirs = self.model(self.video).video.float(), self.baseline(self.video).float()
         return float((ours - theirs).abs().max() / theirs.abs().max())
 
-    def _frozen(self) -> None:
-        with torch.no_grad(), self._autocast():
-            self.model.frozen_frames(self.video)
-
     def _step(self, forward: Callable[[Tensor], Tensor]) -> None:
         self.optimizer.zero_grad()
         with self._autocast():
@@ -95,6 +120,45 @@ class Bench:
         with torch.no_grad(), self._autocast():
             forward(self.video)
 
+    def _open_clip(self, video: Tensor) -> Tensor:
+        """open_clip's own image tower on the sparse frames."""
+        frames = self.model.shown_frames(video).flatten(0, 1)
+        return self._open_clip_tower(frames)
+
+    @cached_property
+    def _open_clip_tower(self) -> nn.Module:
+        return open_clip_image_tower(self.settings.architecture).to(self.device)
+
+    def _with_stand_ins(self, action: Callable[[], None]) -> None:
+        """`action` with the frozen weights in what they can be kept in, made at the first call."""
+        tower = self.model.clip.visual
+        if not self._stand_ins:
+            keep_frozen_tower_in(tower, self.smaller, self.dtype)
+            self._stand_ins = tower.stand_ins
+            tower.transformer.to(self.device)  # the other contenders go on with the originals
+        tower.stand_ins = self._stand_ins
+        try:
+            action()
+        finally:
+            tower.stand_ins = ()
+
+    def smaller_similarity(self) -> float | None:
+        """Smallest cosine, over the frames, of their embeddings with the frozen weights as they are and kept
+        in `smaller`; None where there is no such thing.
+        """
+        if not self.smaller:
+            return None
+        found: list[Tensor] = []
+
+        def embed() -> None:
+            with torch.no_grad(), self._autocast():
+                found.append(self.model.frozen_frames(self.video).float())
+
+        embed()
+        self._with_stand_ins(embed)
+        exact, smaller = found
+        return float(F.cosine_similarity(exact, smaller, dim=-1).min())
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
@@ -103,17 +167,14 @@ class Bench:
             torch.cuda.synchronize(self.device)
 
 
-def compile_regions(model: nn.Module) -> None:
-    """torch.compile for each repeated part: all blocks share one compilation."""
-    for part in model.modules():
-        if isinstance(part, ResidualAttentionBlock) or type(part).__name__ in ("DistStep", "AdaptivePooling"):
-            part.compile()
+def _video_of(model: Dist, video: Tensor) -> Tensor:
+    return model(video).video
 
 
 def measure_times(settings: ModelSettings) -> ModelMeasurement:
     """Every contender once a round; the first round warms up and does not count."""
     bench = Bench(settings)
-    actions = {name: bench.contender(name) for name in CONTENDERS}
+    actions = {name: bench.contender(name) for name in bench.names}
     rounds = [
         {name: bench.seconds(action) for name, action in actions.items()} for _ in range(settings.rounds + 1)
     ]
@@ -122,8 +183,9 @@ def measure_times(settings: ModelSettings) -> ModelMeasurement:
         settings=vars(settings),
         device=f"{name}, {torch.get_num_threads()} CPU threads",
         precision=str(bench.dtype).removeprefix("torch."),
-        seconds={name: [times[name] for times in rounds[1:]] for name in CONTENDERS},
+        seconds={name: [times[name] for times in rounds[1:]] for name in bench.names},
         difference=bench.difference(),
+        smaller_similarity=bench.smaller_similarity(),
         memory_gib={},
         versions=versions(),
     )

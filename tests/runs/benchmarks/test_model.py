@@ -44,7 +44,9 @@ def measurement(step: float) -> ModelMeasurement:
         "baseline inference": [2.0] * 3,
     }
     settings = {"architecture": "x", "frames": 16, "alpha": 2, "batch": 4, "rounds": 3}
-    return ModelMeasurement(settings, "CPU", "float32", seconds, 1e-6, {"training step": 2.0}, {"torch": "2"})
+    return ModelMeasurement(
+        settings, "CPU", "float32", seconds, 1e-6, None, {"training step": 2.0}, {"torch": "2"}
+    )
 
 
 @pytest.mark.parametrize(("step", "far_off"), [(1.5, False), (2.4, True)])
