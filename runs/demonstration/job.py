@@ -28,6 +28,7 @@ from runs.demonstration.config import DemoConfig
 from runs.demonstration.contact_sheet import draw_contact_sheet
 from runs.demonstration.features import frame_features
 from runs.demonstration.order_blind import order_blind_accuracy
+from runs.demonstration.other_encoder import set_aside_run_of_other_encoder
 from utils.checkpoint import write_text_atomically
 from utils.logging import get_logger, start_logging
 
@@ -49,6 +50,8 @@ def run_demo(config: DemoConfig, root: Path) -> int:
         trained = make_tiny_clip(config.pretraining, root / "tiny_clip.safetensors")
         logger.info("tiny CLIP: %s", "trained" if trained else "is there already")
     pairs = main_job_pairs(config, root)
+    if told := set_aside_run_of_other_encoder(load_run_config(RECIPE, pairs)):
+        logger.warning("%s", told)
     with _Timed(seconds, "DiST"):
         code = subprocess.run(
             [sys.executable, str(CHECKOUT / "runs" / "run.py"), "--cfg", str(RECIPE), *pairs], check=False
