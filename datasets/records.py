@@ -51,6 +51,8 @@ class AnnotatedSplit:
     """Facts that whoever starts a run should see, such as how many videos a union left out."""
     missing: tuple[str, ...] = ()
     """Paths of records for which a local root has no file."""
+    heads: tuple[str, ...] = ()
+    """What each head tells, ("verb", "noun"); empty where nobody has named them."""
 
     @property
     def num_classes(self) -> tuple[int, ...]:

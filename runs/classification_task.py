@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from datasets.annotations.epic_kitchens import EpicGroups, read_epic_groups
 from datasets.records import AnnotatedSplit
 from models.losses import soft_cross_entropy
 from runs.build import Workplace
@@ -15,6 +16,7 @@ from runs.build_data import (
     build_training_steps,
 )
 from runs.build_model import build_network
+from runs.epic_scores import epic_table, is_epic, with_epic_scores
 from runs.evaluate import EvaluationResult, Evaluator
 from runs.output_folder import OutputFolder
 from runs.report import evaluation_facts, results_table, write_test_report
@@ -36,7 +38,13 @@ class ClassificationTask:
         self.objective = SoftCrossEntropy(soft_cross_entropy)
         transform = build_device_transform(place.config)
         self._evaluator = Evaluator(
-            self.network, transform, place.precision, place.device, some_split.num_classes
+            self.network,
+            transform,
+            place.precision,
+            place.device,
+            some_split.num_classes,
+            heads_named=some_split.heads,
+            keep_scores=is_epic(some_split),
         )
 
     def prepare(self, split: AnnotatedSplit) -> Prepare:
@@ -48,13 +56,20 @@ class ClassificationTask:
         return build_training_steps(self._place.config, split, timetable)
 
     def examiner(self, split: AnnotatedSplit, *, final: bool) -> Examiner:
-        """Top-1 and top-5 over all videos of a list."""
+        """Top-1 and top-5 over all videos of a list, and what the data set reports beside them."""
         videos = build_evaluation_videos(self._place.config, split, final=final)
-        return lambda label: self._evaluator(videos, label)
+        if not is_epic(split):
+            return lambda label: self._evaluator(videos, label)
+        groups = self._epic_groups(split)
+        return lambda label: with_epic_scores(self._evaluator(videos, label), split, groups)
 
     def table(self, result: EvaluationResult, split: AnnotatedSplit) -> str:
-        """One line per head."""
-        return results_table(result, split)
+        """One line per head; for EPIC-KITCHENS, one for actions, too, and its groups."""
+        table = results_table(result, split)
+        return f"{epic_table(result, self._epic_groups(split))}\n\n{table}" if result.more else table
+
+    def _epic_groups(self, split: AnnotatedSplit) -> EpicGroups:
+        return read_epic_groups(self._place.config.data.annotation_dir, split.split)
 
     def write_report(
         self,

@@ -9,8 +9,8 @@ Nothing inside the loop waits for other processes, which may have fewer videos.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -49,6 +49,12 @@ class EvaluationResult:
     all_heads_correct: int
     num_views: int
     seconds: float
+    heads_named: tuple[str, ...] = ()
+    """What the heads tell, where somebody has named them."""
+    scores: tuple[Tensor, ...] | None = None
+    """Per head (N,K) sums of softmax over views, in the order of `predictions`, where they were kept."""
+    more: Mapping[str, float] = field(default_factory=dict)
+    """Numbers of the data set's own, by name."""
 
     @property
     def videos(self) -> int:
@@ -68,6 +74,9 @@ class EvaluationResult:
     @property
     def headline(self) -> str:
         """The score in words."""
+        if "action_top1" in self.more:
+            parts = " / ".join(f"{self.more[f'{head}_top1']:.2f}" for head in ("verb", "noun", "action"))
+            return f"verb / noun / action top-1 {parts} % of {self.videos} segments"
         return f"top-1 {self.top1:.2f} % of {self.videos} videos"
 
     def values(self) -> dict[str, float]:
@@ -78,13 +87,19 @@ class EvaluationResult:
             "views": self.num_views,
         }
         for number, head in enumerate(self.heads):
-            suffix = f"_head{number}" if len(self.heads) > 1 else ""
+            suffix = self.suffix(number)
             values[f"top1{suffix}"] = head.top1
             values[f"top5{suffix}"] = head.top5
             values[f"mean_class{suffix}"] = head.mean_class_accuracy
         if len(self.heads) > 1:
             values["top1"] = self.top1
-        return values
+        return {**values, **self.more}
+
+    def suffix(self, head: int) -> str:
+        """What tells a head from the others in names of values and files; nothing when there is one."""
+        if len(self.heads) == 1:
+            return ""
+        return f"_{self.heads_named[head]}" if self.heads_named else f"_head{head}"
 
 
 class EvaluationData(Protocol):
@@ -107,13 +122,18 @@ class EvaluationData(Protocol):
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates a model; `normalise` makes float clips of uint8 ones on the device."""
+    """Evaluates a model; `normalise` makes float clips of uint8 ones on the device.
+
+    heads_named: what the heads tell. keep_scores: keep the scores of all classes, (N,K) floats per head.
+    """
 
     model: nn.Module
     normalise: Callable[[Tensor], Tensor]
     precision: Precision
     device: torch.device
     num_classes: tuple[int, ...]
+    heads_named: tuple[str, ...] = ()
+    keep_scores: bool = False
 
     def __call__(self, data: EvaluationData, label: str) -> EvaluationResult:
         """Go through `data`, and put all processes' findings together. `label` stands before the progress
@@ -125,7 +145,7 @@ class Evaluator:
         started = time.perf_counter()
         was_training = self.model.training
         self.model.eval()
-        collected = _Collected(self.num_classes, self.device)
+        collected = _Collected(self.num_classes, self.device, self.keep_scores)
         with torch.no_grad(), Progress(len(data), label, visible=distributed.is_main()) as progress:
             for batch in data:
                 collected.add(batch, self._scores(batch, data.num_views))
@@ -133,7 +153,7 @@ class Evaluator:
         self.model.train(was_training)
         result = collected.joined(data, started)
         _assert_each_once(result, data.num_videos)
-        return result
+        return replace(result, heads_named=self.heads_named)
 
     def _scores(self, batch: VideoBatch, num_views: int) -> tuple[Tensor, ...]:
         """Summed softmax scores (B,K) per head of videos (B,V,3,T,H,W)."""
@@ -147,7 +167,7 @@ class Evaluator:
 class _Collected:
     """What one process finds."""
 
-    def __init__(self, num_classes: Sequence[int], device: torch.device) -> None:
+    def __init__(self, num_classes: Sequence[int], device: torch.device, keep_scores: bool) -> None:
         self._counts = [ClassificationCounts.empty(count, device) for count in num_classes]
         heads, kept = len(num_classes), min(BEST_KEPT, *num_classes)
         self._kept = kept
@@ -155,6 +175,8 @@ class _Collected:
         self._targets = [torch.empty(0, heads, dtype=torch.int64)]
         self._classes = [torch.empty(0, heads, kept, dtype=torch.int64)]
         self._scores = [torch.empty(0, heads, kept)]
+        self._all_scores = [torch.empty(0, sum(num_classes))] if keep_scores else None
+        self._num_classes = list(num_classes)
 
     def add(self, batch: VideoBatch, scores: Sequence[Tensor]) -> None:
         """Count a batch."""
@@ -168,6 +190,8 @@ class _Collected:
         self._rows.append(batch.video_id.cpu())
         self._targets.append(batch.target.cpu())
         self._classes.append(torch.stack([classes for classes, _ in best], dim=1).cpu())
+        if self._all_scores is not None:
+            self._all_scores.append(torch.cat(tuple(scores), dim=1).cpu())
         self._scores.append((torch.stack([values for _, values in best], dim=1) / batch.num_views).cpu())
 
     def joined(self, data: EvaluationData, started: float) -> EvaluationResult:
@@ -178,10 +202,11 @@ class _Collected:
             )
             for counts in self._counts
         )
-        own = [torch.cat(parts) for parts in (self._rows, self._targets, self._classes, self._scores)]
-        parts = distributed.gather(own)
-        rows, targets, classes, scores = (torch.cat(column) for column in zip(*parts, strict=True))
+        rows, targets, classes, scores = (
+            self._gathered(parts) for parts in (self._rows, self._targets, self._classes, self._scores)
+        )
         order = rows.argsort(stable=True)
+        every = None if self._all_scores is None else self._gathered(self._all_scores)[order]
         missing = [failure for failures in distributed.gather(list(data.missing())) for failure in failures]
         right = (classes[:, :, 0] == targets).all(dim=1)
         return EvaluationResult(
@@ -191,7 +216,13 @@ class _Collected:
             all_heads_correct=int(right.sum()),
             num_views=data.num_views,
             seconds=time.perf_counter() - started,
+            scores=None if every is None else every.split(self._num_classes, dim=1),
         )
+
+    @staticmethod
+    def _gathered(own: Sequence[Tensor]) -> Tensor:
+        """Rows of all processes, in the order of the processes."""
+        return torch.cat(distributed.gather(torch.cat(list(own))))
 
 
 def _assert_each_once(result: EvaluationResult, num_videos: int) -> None:

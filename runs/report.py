@@ -4,7 +4,7 @@ again.
     results.md            the table that is also printed
     summary.json          configuration, command, weights' hashes, data counts, scores, times, versions
     learning_curve.png    loss, learning rate, validation and test scores
-    confusion_matrix.png  per_class.csv  predictions.csv      (…_head1 and so on for several heads)
+    confusion_matrix.png  per_class.csv  predictions.csv      (several heads: …_verb, or …_head1)
 
 `summary.json` is written last: a folder that has it is complete.
 """
@@ -41,7 +41,7 @@ def write_test_report(
 ) -> None:
     """Confusion matrices, accuracy per class and predictions per video."""
     for number, (head, names) in enumerate(zip(result.heads, split.class_names, strict=True)):
-        suffix = f"_head{number}" if len(result.heads) > 1 else ""
+        suffix = result.suffix(number)
         title = f"{split.dataset} {split.split}: {head.videos} videos, top-1 {head.top1:.2f} %"
         figure = draw_confusion_matrix(head.confusion, names, title)
         trackers.figure(f"test/confusion_matrix{suffix}", figure, step)
@@ -56,7 +56,7 @@ def results_table(result: EvaluationResult, split: AnnotatedSplit) -> str:
     for number, head in enumerate(result.heads):
         classes = len(split.class_names[number])
         scores = f"{head.top1:.2f} | {head.top5:.2f} | {head.mean_class_accuracy:.2f}"
-        lines.append(f"| {number} | {classes} | {scores} |")
+        lines.append(f"| {_head_name(split, number)} | {classes} | {scores} |")
     if len(result.heads) > 1:
         lines.append(f"| all | | {result.top1:.2f} | | |")
     missing = f", {len(result.missing)} unreadable ones left out" if result.missing else ""
@@ -119,7 +119,12 @@ def _prediction_rows(result: EvaluationResult, split: AnnotatedSplit) -> Iterabl
                 for value in (label, names[label], f"{score:.6f}")
             ]
             correct = int(classes[0] == target)
-            yield video_id, split.records[video_id].path, head, target, names[target], correct, *best
+            record, name = split.records[video_id], _head_name(split, head)
+            yield video_id, record.path, name, target, names[target], correct, *best
+
+
+def _head_name(split: AnnotatedSplit, head: int) -> str:
+    return split.heads[head] if split.heads else str(head)
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:

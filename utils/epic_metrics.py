@@ -31,7 +31,7 @@ def epic_accuracies(
     actions: NDArray[np.integer] | None = None,
 ) -> dict[str, float]:
     """Percentages by name: "{group}{head}_top{k}", group "" or "tail_" or "unseen_", head verb, noun or
-    action.
+    action; and what stands behind those of a group: "{group}{head}_segments".
 
     Args:
         verb_scores: (N, V) probabilities, or their sum over views; not negative. noun_scores: (N, M)
@@ -113,10 +113,14 @@ def _percentages(
     members: dict[str, NDArray[np.bool_]],
     ks: tuple[int, ...],
 ) -> dict[str, float]:
-    """Top-k accuracy in percent of every head over its members, where there are any."""
-    return {
-        f"{group}{head}_top{k}": 100 * float(np.mean(place[members[head]] < k))
-        for head, place in places.items()
-        for k in ks
-        if members[head].any()
-    }
+    """Top-k accuracy in percent of every head over its members, where there are any, and a group's size."""
+    result: dict[str, float] = {}
+    for head, place in places.items():
+        count = int(members[head].sum())
+        if not count:
+            continue
+        for k in ks:
+            result[f"{group}{head}_top{k}"] = 100.0 * int((place[members[head]] < k).sum()) / count
+        if group:
+            result[f"{group}{head}_segments"] = count
+    return result

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datasets.annotations.errors import AnnotationError, Offenders
-from datasets.annotations.files import describe_folder, find_matches, read_rows
+from datasets.annotations.files import find_matches, read_rows
 from datasets.annotations.request import ReadRequest
 from datasets.annotations.timestamps import parse_segment
 from datasets.records import VideoRecord
@@ -27,9 +27,11 @@ _COLUMNS = ("narration_id", "participant_id", "video_id", "start_timestamp", "st
 class EpicGroups:
     """What EPIC-KITCHENS-100 reports apart from the whole: rare classes, and people not seen in training."""
 
-    tail_verbs: frozenset[int]
-    tail_nouns: frozenset[int]
-    unseen_participants: frozenset[str]
+    tail_verbs: frozenset[int] = frozenset()
+    tail_nouns: frozenset[int] = frozenset()
+    unseen_participants: frozenset[str] = frozenset()
+    missing: tuple[str, ...] = ()
+    """Lists that the annotation folder does not hold; their group is empty."""
 
 
 def read_epic_kitchens(request: ReadRequest) -> list[VideoRecord]:
@@ -78,26 +80,33 @@ def seen_actions(records: Sequence[VideoRecord]) -> tuple[tuple[int, ...], ...]:
 
 
 def read_epic_groups(anno_dir: str, split: str = "val") -> EpicGroups:
-    """Tail classes and unseen participants for the validation ("val") or test split.
+    """Tail classes and unseen participants for the validation ("val") or test split, as far as the folder
+    holds their lists. Without one of the two lists of tail classes there is no tail, for that of actions
+    needs both.
 
     Raises:
-        AnnotationError: a file is missing or holds something else than ids.
+        AnnotationError: a file holds something else than ids.
     """
     suffix = "test" if split == "test" else "validation"
     verbs = _ids(anno_dir, "EPIC_100_tail_verbs.csv", "verb")
     nouns = _ids(anno_dir, "EPIC_100_tail_nouns.csv", "noun")
-    people = _ids(anno_dir, f"EPIC_100_unseen_participant_ids_{suffix}.csv", "participant_id")
+    people = _ids(anno_dir, people_file := f"EPIC_100_unseen_participant_ids_{suffix}.csv", "participant_id")
+    lists = {"EPIC_100_tail_verbs.csv": verbs, "EPIC_100_tail_nouns.csv": nouns, people_file: people}
+    missing = tuple(name for name, ids in lists.items() if ids is None)
+    if verbs is None or nouns is None:
+        verbs, nouns = [], []
     try:
-        return EpicGroups(frozenset(map(int, verbs)), frozenset(map(int, nouns)), frozenset(people))
+        tail_verbs, tail_nouns = frozenset(map(int, verbs)), frozenset(map(int, nouns))
     except ValueError as error:
-        raise AnnotationError(f"{anno_dir}: tail classes are not class indices ({error})") from None
+        raise AnnotationError(
+            f"{anno_dir}: tail classes are not class indices ({error}). Remedy: take the files of the release"
+        ) from None
+    return EpicGroups(tail_verbs, tail_nouns, frozenset(people or ()), missing)
 
 
-def _ids(anno_dir: str, name: str, column: str) -> list[str]:
+def _ids(anno_dir: str, name: str, column: str) -> list[str] | None:
+    """The column of a list, or None when the folder has no such file."""
     paths = find_matches(anno_dir, name)
     if not paths:
-        raise AnnotationError(
-            f"no {name} for tail classes and unseen participants: {describe_folder(anno_dir)}. "
-            "Remedy: copy the annotation files of EPIC-KITCHENS-100 there"
-        )
+        return None
     return [row[column].strip() for _, row in read_rows(paths[0], required=(column,))]

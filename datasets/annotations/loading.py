@@ -73,7 +73,7 @@ def load_split(
         )
     check_labels(origin, records, names)
     records, missing = _with_file_paths(request, records, str(data_root), spec.extension)
-    return AnnotatedSplit(dataset, split, tuple(records), names, origin, tuple(notes), missing)
+    return AnnotatedSplit(dataset, split, tuple(records), names, origin, tuple(notes), missing, spec.heads)
 
 
 def dataset_spec(dataset: str) -> DatasetSpec:

@@ -45,6 +45,8 @@ class DatasetSpec:
     class_files: tuple[str, ...] = ()
     """Class-name files that, when they lie in the annotation folder, are used in place of the shipped
     list."""
+    heads: tuple[str, ...] = ()
+    """What each head tells, where there are several."""
     extension: str = "mp4"
     """Usual extension of the videos, for lists that leave it out."""
     evaluation_split: str = "val"
@@ -211,6 +213,7 @@ def _epic_kitchens() -> DatasetSpec:
             "test": (Source("EPIC_100_test_timestamps.csv", read_epic_kitchens),),
         },
         class_lists=("epic100_verbs", "epic100_nouns"),
+        heads=("verb", "noun"),
         extension="MP4",
     )
 

@@ -56,13 +56,16 @@ class Videos:
 
 
 def _evaluate(data: Videos) -> EvaluationResult:
-    evaluator = Evaluator(PixelsAreLogits(), Tensor.float, resolve_precision("fp32", CPU), CPU, CLASSES)
+    precision = resolve_precision("fp32", CPU)
+    evaluator = Evaluator(PixelsAreLogits(), Tensor.float, precision, CPU, CLASSES, keep_scores=True)
     return evaluator(data, "test")
 
 
 def _facts(result: EvaluationResult) -> list[Tensor]:
     tables = [head.packed() for head in result.heads]
     predictions = result.predictions
+    assert result.scores is not None
+    tables += result.scores
     return [*tables, predictions.video_id, predictions.target, predictions.classes, predictions.scores]
 
 
@@ -75,6 +78,8 @@ def test_scores_are_those_of_all_views_of_every_video() -> None:
         right = scores.argmax(1) == data.target[:, head]
         assert result.heads[head].correct == int(right.sum())
         torch.testing.assert_close(result.predictions.scores[:, head, 0], scores.amax(1))
+        assert result.scores is not None
+        torch.testing.assert_close(result.scores[head] / VIEWS, scores)
     both = (result.predictions.classes[:, :, 0] == data.target).all(1)
     assert result.top1 == pytest.approx(100 * int(both.sum()) / VIDEOS)
     assert result.values()["videos"] == VIDEOS and result.predictions.classes.shape == (VIDEOS, 2, 4)

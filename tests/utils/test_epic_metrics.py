@@ -61,6 +61,7 @@ def test_against_sorting_by_hand(seed: int, restricted: bool) -> None:
     for head in ("verb", "noun", "action"):
         for k in (1, 5):
             expected[f"{head}_top{k}"] = _oracle(verbs, nouns, labels, everyone, head, k, pairs)
+        expected |= {f"tail_{head}_segments": len(tails[head]), f"unseen_{head}_segments": len(everyone[::3])}
         expected[f"tail_{head}_top1"] = _oracle(verbs, nouns, labels, tails[head], head, 1, pairs)
         seen_apart = [row for row in everyone if unseen[row]]
         expected[f"unseen_{head}_top1"] = _oracle(verbs, nouns, labels, seen_apart, head, 1, pairs)

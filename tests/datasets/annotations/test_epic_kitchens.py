@@ -48,7 +48,19 @@ def test_two_heads_need_two_counts(tmp_path: Path) -> None:
 
 
 def test_missing_group_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match="EPIC_100_tail_verbs.csv"):
+    groups = read_epic_groups(str(tmp_path))
+    assert len(groups.missing) == 3 and not groups.tail_verbs and not groups.unseen_participants
+    write(tmp_path / "EPIC_100_tail_verbs.csv", "verb\n10\n")
+    write(tmp_path / "EPIC_100_unseen_participant_ids_validation.csv", "participant_id\nP18\n")
+    groups = read_epic_groups(str(tmp_path))
+    assert groups.missing == ("EPIC_100_tail_nouns.csv",) and groups.unseen_participants == {"P18"}
+    assert not groups.tail_verbs  # rare actions need both lists
+
+
+def test_group_files_with_something_else_are_refused(tmp_path: Path) -> None:
+    for head in ("verb", "noun"):
+        write(tmp_path / f"EPIC_100_tail_{head}s.csv", f"{head}\ntake\n")
+    with pytest.raises(AnnotationError, match="are not class indices"):
         read_epic_groups(str(tmp_path))
 
 
