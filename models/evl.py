@@ -66,11 +66,14 @@ class FrameToFrame(nn.Module):
 
     def _gather(self, query: Tensor, key: Tensor, table: Tensor) -> Tensor:
         """Σ over key patches of attention · table[offset]: (B,T-1,heads,N,·), (R,D) → (B,T-1,N,D)."""
-        scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
-        attention = scores.float().softmax(dim=-1).mean(dim=2).to(query.dtype)  # (B,T-1,N,N)
-        pairs = attention.flatten(0, 1).transpose(0, 1)  # (N, B·(T-1), N): one product per query patch
-        gathered = torch.matmul(pairs, table.to(query.dtype)[self.offsets])  # (N, B·(T-1), D)
-        return gathered.transpose(0, 1).unflatten(0, query.shape[:2])
+        with torch.no_grad():  # both come from the frozen encoder
+            scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
+            attention = scores.float().softmax(dim=-1).mean(dim=2).to(query.dtype)  # (B,T-1,N,N)
+            # A query patch's offsets to all key patches differ: its attention, spread over the table's rows,
+            # makes the sum one product, and the (N,N,D) vectors of all pairs need not be gathered.
+            spread = attention.new_zeros(*attention.shape[:-1], len(table))
+            spread.scatter_(-1, self.offsets.expand_as(attention), attention)
+        return torch.matmul(spread, table.to(query.dtype))
 
 
 def grid_offsets(grid: int) -> Tensor:
