@@ -94,10 +94,13 @@ def _expected(output: Path) -> dict[str, float]:
     expected: dict[str, float] = {}
     for head, found in places.items():
         place = np.array(found)
-        expected |= {f"{head}_top1": 100 * np.mean(place < 1), f"{head}_top5": 100 * np.mean(place < 5)}
+        expected |= {
+            f"{head}_top1": 100 * float(np.mean(place < 1)),
+            f"{head}_top5": 100 * float(np.mean(place < 5)),
+        }
         groups = {"tail": np.array(tail[head]), "unseen": np.array([who in UNSEEN for who, _, _ in TEST])}
         for group, members in groups.items():
-            expected[f"{group}_{head}_top1"] = 100 * np.mean(place[members] < 1)
+            expected[f"{group}_{head}_top1"] = 100 * float(np.mean(place[members] < 1))
             expected[f"{group}_{head}_segments"] = int(members.sum())
     return expected
 

@@ -22,21 +22,21 @@ from utils.checkpoint import read_checkpoint, trainable_state
 from utils.stopping import EXIT_PREEMPTED
 
 
-def _final(output: str) -> dict[str, torch.Tensor]:
-    state = read_checkpoint(Path(output, "checkpoints", f"step_{STEPS:09d}.pt"))
+def _final(output: str, steps: int = STEPS) -> dict[str, torch.Tensor]:
+    state = read_checkpoint(Path(output, "checkpoints", f"step_{steps:09d}.pt"))
     return {**state["weights"], **{f"average.{name}": value for name, value in state["average"].items()}}
 
 
 def test_any_number_of_processes_trains_and_counts_alike(pairs_of: Pairs) -> None:
-    found = {}
+    found, length = {}, {"OPTIMIZER__MAX_EPOCH": "10", "TRAIN__EVAL_PERIOD": "10"}  # 20 steps
     for processes, micro in ((1, "8"), (2, "2"), (4, "2")):
-        pairs = pairs_of(f"run{processes}-{micro}", TRAIN__MICRO_BATCH_SIZE=micro)
+        pairs = pairs_of(f"run{processes}-{micro}", TRAIN__MICRO_BATCH_SIZE=micro, **length)
         run = start_run(pairs, processes)
         assert set(run.codes()) == {0}, run.text()
         output = pairs["OUTPUT_DIR"]
         summary = json.loads(Path(output, "summary.json").read_text())
         predictions = len(Path(output, "predictions.csv").read_text().splitlines()) - 1
-        found[processes, micro] = _final(output), summary["test"]["scores"], predictions
+        found[processes, micro] = _final(output, 20), summary["test"]["scores"], predictions
     weights, scores, predictions = found[1, "8"]
     for other_weights, other_scores, other_predictions in found.values():
         assert (other_scores, other_predictions) == (scores, predictions)
