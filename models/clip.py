@@ -337,8 +337,8 @@ def _load_weights(architecture_name: str, weights: str | Path) -> ClipWeights | 
     tags = [*open_clip.list_pretrained_tags_by_model(name)]
     if str(weights) not in tags:
         raise ValueError(
-            f"VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH {weights} is neither a file nor a tag that open_clip has "
-            f"for {architecture_name}" + (f" ({', '.join(tags)})" if tags else "")
+            f"VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH {weights} is neither a file (as seen from this folder) nor "
+            f"a tag that open_clip has for {architecture_name}" + (f" ({', '.join(tags)})" if tags else "")
         )
     return _fetch_by_tag(name, str(weights))
 

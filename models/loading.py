@@ -18,7 +18,7 @@ from models.clip4clip_conversion import from_clip4clip_release, is_clip4clip_rel
 from models.conversion import differing_sizes, from_dist_release, is_dist_release
 from models.heads import Recognizer
 from models.interface import Role
-from models.key_table import ConversionError
+from models.key_table import ConversionError, listed
 from models.layers.temporal import interpolate_in_time
 from models.peer_conversion import from_peer_release, peer_layout
 from models.retriever import Retriever
@@ -136,6 +136,9 @@ def _explain(
     sizes: Sequence[str],
 ) -> str:
     """The mismatch with its likely cause, in the configuration's keys. sizes: causes that are known."""
+    if given.keys().isdisjoint(needed):
+        keys = listed(sorted(given))
+        return f"{source} holds another model: none of this network's weights is in it, but {keys}"
     if sizes:
         return f"the weights in {source} do not fit this network: {'; '.join(sizes)}. {'; '.join(problems)}"
     wrong = [

@@ -15,7 +15,6 @@ lies in the file's metadata, as text that any safetensors reader shows:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from models.key_table import ConversionError
 from models.weight_files import WeightFile
+from utils.atomic import replacing
 
 FORMAT = "dist-video release 1"
 _JSON_FIELDS = ("config", "class_names", "scores", "encoder")
@@ -73,13 +73,8 @@ def write_release(path: Path, description: ReleaseDescription, tensors: Mapping[
     }
     # A tensor of its own each: safetensors refuses two names for one piece of memory.
     stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(str(path)) as unfinished:
         save_file(stored, unfinished, metadata=metadata)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def is_release(file: WeightFile) -> bool:

@@ -23,7 +23,7 @@ from models.errors import ConversionError
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.cli import readable_errors
-from runs.inference.inputs import InputError, read_classes
+from runs.inference.inputs import InputError, check_output_file, read_classes
 from runs.inference.options import add_model_options, load_model_of, share_of
 from utils.download import DownloadError
 from utils.progress import byte_progress
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         locate_weights(options.model, progress_for=byte_progress)
         if options.output.exists():
             raise InputError(f"{options.output} is there already; delete it, or give another --output")
+        check_output_file(options.output)
         return _export(options, classes)
 
 

@@ -22,8 +22,8 @@ from models.errors import ConversionError
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.cli import readable_errors
-from runs.inference.embedding_store import EmbeddingStore, StoreError
-from runs.inference.inputs import InputError, find_videos
+from runs.inference.embedding_store import EmbeddingStore, StoreError, check_suffix
+from runs.inference.inputs import InputError, check_output_file, find_videos
 from runs.inference.options import add_model_options, count_of, load_model_of
 from utils.download import DownloadError
 from utils.progress import byte_progress
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         videos = find_videos(options.inputs)
         if options.output.exists():
             raise StoreError(f"{options.output} is there already; delete it, or give another --output")
+        check_suffix(options.output)
+        check_output_file(options.output)
         locate_weights(options.model, progress_for=byte_progress)
         return _extract(options, videos)
 

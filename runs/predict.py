@@ -22,9 +22,16 @@ from models.errors import ConversionError
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.cli import readable_errors
-from runs.inference.inputs import InputError, find_videos, read_classes
+from runs.inference.inputs import (
+    InputError,
+    check_output_file,
+    check_output_folder,
+    find_videos,
+    read_classes,
+)
 from runs.inference.options import add_model_options, count_of, load_model_of, seconds_of, share_of
 from runs.inference.results import FORMATS, VideoResult, best_only, format_results
+from utils.atomic import replacing
 from utils.download import DownloadError
 from utils.progress import byte_progress
 
@@ -35,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parse(arguments)
         videos = find_videos(options.inputs)
         classes = read_classes(options.classes, options.classes_file)
+        if options.output:
+            check_output_file(options.output)
+        if options.save:
+            check_output_folder(options.save)
         locate_weights(options.model, progress_for=byte_progress)
         results = []
         for result in _predictions(options, videos, classes):
@@ -83,8 +94,8 @@ def _write(text: str, path: Path | None) -> None:
     if path is None:
         print(text)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    with replacing(str(path)) as unfinished:
+        Path(unfinished).write_text(text + "\n", encoding="utf-8")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -20,6 +20,7 @@ from models.errors import ConversionError
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.cli import Invocation, parse_command, readable_errors
+from runs.inference.inputs import InputError, check_output_folder
 from runs.inference.options import count_of, share_of
 from utils.config import ConfigError
 from utils.download import DownloadError
@@ -30,7 +31,7 @@ PROTOCOLS = ("3-splits", "full", "half-classes", "base-to-novel")
 
 def main(arguments: list[str]) -> int:
     """Runs the command; returns its exit code."""
-    with readable_errors(ZooError, DownloadError, ConversionError):
+    with readable_errors(InputError, ZooError, DownloadError, ConversionError):
         invocation = parse_command(arguments, description=__doc__ or "", add_options=_add_options)
         _check(invocation)
         from runs.launch import launch  # torch is imported only now: mistakes are told before
@@ -48,6 +49,7 @@ def _check(invocation: Invocation) -> None:
     config, options = invocation.config, invocation.options
     if not config.test_dataset:
         raise ConfigError("no data set given", key="TEST.DATASET", remedy="name one, such as hmdb51 or csv")
+    check_output_folder(Path(config.output_dir))
     if options.checkpoint:
         locate_weights(options.checkpoint, progress_for=byte_progress)
     elif config.model.name != "clip":

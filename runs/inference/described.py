@@ -67,9 +67,10 @@ def describe(
         recipe = given or _zoo_recipe(name, overrides)
         own = recipe or _config_of_dist(file.tensors, overrides, str(file.path))
         return Described(own, file.tensors, own_class_names(own) if recipe else ())
-    if given is not None and given.model.name != "clip":
+    is_clip = clip_layout(file.tensors) is not None
+    if given is not None and not (is_clip and given.model.name == "clip"):
         return Described(given, file.tensors, own_class_names(given))  # whether it fits, loading will tell
-    if clip_layout(file.tensors) is not None:
+    if is_clip:
         return _describe_clip(file, given, overrides)
     raise ConversionError(
         f"{file.path} is no model that says what it is; it has the keys {listed(sorted(file.tensors))}. "

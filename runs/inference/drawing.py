@@ -118,5 +118,15 @@ def _write(
 ) -> None:
     pen = ImageDraw.Draw(picture)
     step = _line_height(font)
+    left = corner[0] + step // 3
     for row, line in enumerate(lines):
-        pen.text((corner[0] + step // 3, corner[1] + step // 4 + row * step), line, _FOREGROUND, font)
+        text = _fitting(line, font, picture.width - left - step // 3)
+        pen.text((left, corner[1] + step // 4 + row * step), text, _FOREGROUND, font)
+
+
+def _fitting(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The line, or as much of its beginning as `width` pixels hold, with three dots."""
+    if font.getlength(line) <= width:
+        return line
+    ends = (end for end in range(len(line), 0, -1) if font.getlength(f"{line[:end]}...") <= width)
+    return f"{line[: next(ends, 0)]}..."

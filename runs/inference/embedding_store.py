@@ -34,10 +34,7 @@ class EmbeddingStore:
 
     def __init__(self, path: Path, settings: Mapping[str, str], *, shard_size: int = 64) -> None:
         """path: the file to write, .safetensors or .parquet. settings: what the embeddings depend on."""
-        if path.suffix not in SUFFIXES:
-            raise StoreError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
-        if path.suffix == ".parquet":
-            _require_parquet()
+        check_suffix(path)
         self.path = path
         self._settings = dict(settings)
         self._shard_size = shard_size
@@ -118,6 +115,14 @@ class EmbeddingStore:
 
     def _shards(self) -> list[Path]:
         return sorted(self._folder.glob("[0-9]*.safetensors"))
+
+
+def check_suffix(path: Path) -> None:
+    """Raises StoreError for a name that says no known format, or one whose packages are missing."""
+    if path.suffix not in SUFFIXES:
+        raise StoreError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
+    if path.suffix == ".parquet":
+        _require_parquet()
 
 
 def stored_ids(path: Path) -> list[str]:

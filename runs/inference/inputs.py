@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _COMMON_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
@@ -63,6 +65,30 @@ def read_classes(text: str | None, file: str | Path | None) -> list[str] | None:
     return names
 
 
+def check_output_file(path: Path) -> None:
+    """Raises InputError for a file that could not be written, before anything is computed for it."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    check_output_folder(path.parent)
+
+
+def check_output_folder(folder: Path) -> None:
+    """Raises InputError for a folder that nothing can be written into. It is not made yet: the work may fail.
+
+    Trying tells more than asking: there are disks that refuse in spite of the permissions.
+    """
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror}") from error
+    finally:
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
+
+
 def _videos_below(folder: Path) -> list[str]:
     found = [
         os.path.join(parent, name)
@@ -85,7 +111,13 @@ def _videos_of_list(path: Path) -> list[str]:
         named = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not named:
         raise InputError(f"{path}: the list names no video")
-    return [name if Path(name).exists() else str(path.parent / name) for name in named]
+    videos = [name if Path(name).exists() else str(path.parent / name) for name in named]
+    if not any(Path(video).exists() for video in videos):
+        raise InputError(
+            f"{path}: none of the {len(videos)} files that the list names is there, the first being "
+            f"{named[0]!r}; paths count from the current folder, or else from the list's"
+        )
+    return videos
 
 
 def _read_lines(path: Path) -> list[str]:

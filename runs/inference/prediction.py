@@ -123,4 +123,4 @@ def _scores(model: VideoClassifier, clip: Tensor, question: Question) -> list[Pr
 
 
 def _lines(predictions: Sequence[Prediction]) -> list[str]:
-    return [f"{item.score:4.0%}  {item.label}" for item in predictions[:_LINES_DRAWN]]
+    return [f"{item.score:6.1%}  {item.label}" for item in predictions[:_LINES_DRAWN]]

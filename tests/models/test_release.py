@@ -50,8 +50,8 @@ def test_a_damaged_description_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def disk_full(_: object, path: Path, **__: object) -> None:
-        path.write_bytes(b"half")
+    def disk_full(_: object, path: str, **__: object) -> None:
+        Path(path).write_bytes(b"half")
         raise OSError("no space left on device")
 
     path = tmp_path / "model.safetensors"

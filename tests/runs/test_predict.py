@@ -121,6 +121,8 @@ def test_bad_input_is_one_clear_message_each(
     assert "at least two are needed" in bad([one, *known, "--classes", "a cat"], capsys)
     assert "name classes of your own" in bad([one, *known], capsys)
     assert "the network is forbidden" in bad([one, "--model", "dist-k400-vit-b16-8+16f"], capsys)
+    for option in ("--save", "--output"):
+        assert "cannot write into" in bad([one, *known, *WORDS, option, f"{damaged}/below/x"], capsys)
     assert "does not divide" not in bad([one, *known, *WORDS, "--device", "cuda:99"], capsys)
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("empty", "damaged.pyth")] == []
 

@@ -26,3 +26,12 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_others_may_read_a_file_that_a_library_wrote_for_its_owner_alone(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain", tmp_path / "file"
+    plain.touch()
+    with replacing(str(path)) as temporary:
+        Path(temporary).write_text("whole")
+        Path(temporary).chmod(0o600)
+    assert path.stat().st_mode == plain.stat().st_mode

@@ -41,6 +41,13 @@ def test_a_label_changes_only_the_band_at_the_bottom() -> None:
     assert labelled[changed.min() :].max() > 230  # the writing
 
 
+def test_a_line_that_does_not_fit_ends_in_dots() -> None:
+    frame = np.full((120, 160, 3), 200, np.uint8)
+    long, other = (label_frame(frame, ["passing American football " * 4 + end]) for end in ("here", "there"))
+    assert (long == other).all()
+    assert long[:, -4:].max() <= 200  # with a margin
+
+
 def test_a_sheet_shows_every_frame_in_reading_order() -> None:
     frames = np.stack([np.full((30, 40, 3), 40 * (index + 1), np.uint8) for index in range(5)])
     sheet = np.asarray(contact_sheet(frames, ["heading"], columns=3, tile_width=40))

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from runs.inference.inputs import InputError, find_videos, read_classes
+from runs.inference.inputs import (
+    InputError,
+    check_output_file,
+    check_output_folder,
+    find_videos,
+    read_classes,
+)
 
 
 def make(folder: Path, *names: str) -> None:
@@ -46,6 +52,9 @@ def test_what_names_no_video_is_an_error(tmp_path: Path) -> None:
         find_videos([tmp_path / "empty"])
     with pytest.raises(InputError, match="names no video"):
         find_videos([tmp_path / "empty.txt"])
+    (tmp_path / "prose.txt").write_text("Once upon a time\nthere was a video.\n")
+    with pytest.raises(InputError, match="none of the 2 files that the list names is there"):
+        find_videos([tmp_path / "prose.txt"])
     with pytest.raises(InputError, match=r"nowhere\.mp4: no such file"):
         find_videos(["nowhere.mp4"])
     with pytest.raises(InputError, match="no video given"):
@@ -72,3 +81,15 @@ def test_an_unreadable_class_file_is_one_line(tmp_path: Path) -> None:
     for path in (tmp_path / "binary", tmp_path / "nowhere"):
         with pytest.raises(InputError, match="cannot read it as text"):
             read_classes(None, path)
+
+
+def test_where_nothing_can_be_written_is_told_before_and_leaves_no_folder(tmp_path: Path) -> None:
+    make(tmp_path, "file")
+    check_output_folder(tmp_path / "new" / "deeper")
+    check_output_file(tmp_path / "new" / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/dev/null/below")):
+        with pytest.raises(InputError, match="cannot write into"):
+            check_output_folder(folder)
+    with pytest.raises(InputError, match="is a folder"):
+        check_output_file(tmp_path)

@@ -11,6 +11,8 @@ import torch
 from models.clip_weights import without_text_prefix
 from models.conversion import to_dist_release
 from models.errors import ConversionError
+from models.heads import Recognizer
+from models.loading import fill_from
 from models.release import Encoder, ReleaseDescription, write_release
 from models.zoo import ZooError
 from runs.inference.classifier import VideoClassifier
@@ -142,6 +144,8 @@ def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
     torch.save({"layer1.0.conv1.weight": torch.ones(1)}, tmp_path / "resnet.pth")
     with pytest.raises(ConversionError, match="no model that says what it is"):
         load_model(tmp_path / "resnet.pth")
+    with pytest.raises(ConversionError, match=r"holds another model: .* but layer1\.0\.conv1\.weight"):
+        fill_from(Recognizer(tiny_dist(), []), {"layer1.0.conv1.weight": torch.ones(1)}, "resnet.pth")
     with pytest.raises(ZooError, match="no such path"):
         load_model(tmp_path / "nowhere.pth")
 
