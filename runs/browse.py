@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     options = invocation.options
     sheet = training_sheet(invocation.config, options.clips, options.epoch)
     save_picture(sheet, options.output)
-    print(f"{options.clips} training clips: {options.output}")
+    print(f"training clips: {options.output}")
     return 0
 
 
@@ -47,10 +47,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def training_sheet(config: RunConfig, count: int, epoch: int) -> Image.Image:
     """The sheet of ``count`` videos spread over the training list."""
-    from runs.build_data import build_timetable, build_training_steps, load_splits
+    from runs.build_data import build_training_dataset, load_splits
 
     split = load_splits(config)["train"]
-    dataset = build_training_steps(config, split, build_timetable(config, split)).loader.dataset
+    dataset = build_training_dataset(config, split)
     rows = [number * len(dataset) // count for number in range(min(count, len(dataset)))]
     strips = [_clips_of(config, dataset, split, epoch, row) for row in rows]
     return below_each_other([picture for clips in strips for picture in clips])

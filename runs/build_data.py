@@ -171,8 +171,19 @@ def build_training_steps(
     dataset_type: type[VideoDataset] = VideoDataset,
 ) -> TrainingSteps:
     """The training data of this process."""
+    dataset = build_training_dataset(config, split, dataset_type)
+    rate = config.train.max_unreadable_rate
+    loader = _loader(config, dataset, max_unreadable_rate=rate, keep_workers=True)
+    micro = micro_batch_size(config)
+    return TrainingSteps(loader, timetable, seed=config.random_seed, micro_batch=micro, split=split)
+
+
+def build_training_dataset(
+    config: RunConfig, split: AnnotatedSplit, dataset_type: type[VideoDataset] = VideoDataset
+) -> VideoDataset:
+    """Augmented clips of the training videos."""
     flip = _flip(config)
-    dataset = dataset_type(
+    return dataset_type(
         split.records,
         build_video_source(config),
         build_sampling(config, training=True),
@@ -182,10 +193,6 @@ def build_training_steps(
         num_clips=_repeats(config),
         mirrored_labels=flip.mirrored_labels if flip.label_pairs else None,
     )
-    rate = config.train.max_unreadable_rate
-    loader = _loader(config, dataset, max_unreadable_rate=rate, keep_workers=True)
-    micro = micro_batch_size(config)
-    return TrainingSteps(loader, timetable, seed=config.random_seed, micro_batch=micro, split=split)
 
 
 def build_evaluation_videos(config: RunConfig, split: AnnotatedSplit, *, final: bool) -> EvaluationVideos:

@@ -111,7 +111,7 @@ def test_shards_hold_the_files_as_they_are(videos: Path, tmp_path: Path) -> None
 def test_browse_shows_training_clips(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,label\njump/a.mp4,jump\nb.webm,run\n")
     (tmp_path / "run.yaml").write_text(
-        f"TRAIN: {{DATASET: csv, BATCH_SIZE: 2}}\nTEST: {{ENABLE: false}}\n"
+        f"TRAIN: {{DATASET: csv, BATCH_SIZE: 256}}\nTEST: {{ENABLE: false}}\n"
         f"DATA: {{DATA_ROOT_DIR: {videos}, TRAIN_LIST: {tmp_path}/mine.csv, VAL_LIST: {tmp_path}/mine.csv}}\n"
     )
     output = tmp_path / "sheet.png"
