@@ -4,8 +4,9 @@
                                        ├─► contrast, for three captions of each picture
     "a red circle", "a red shape", "a circle" ─► text tower ─┘
 
-It learns words for what stands still, and nothing of motion: no caption speaks of it, no two pictures belong
-together. The file it ends in is loaded like any CLIP's (VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH).
+Before and beside that, the text tower learns to read (`reading.py`). The CLIP learns words for what stands
+still, and nothing of motion: no caption speaks of it, no two pictures belong together. The file it ends in
+is loaded like any CLIP's (VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from models.clip_weights import without_text_prefix
 from models.interface import cosine_logits
 from models.zero_shot import class_text_features
 from runs.demonstration.config import PretrainingConfig
+from runs.demonstration.reading import reading_loss
 from utils.atomic import replacing
 from utils.logging import Progress, get_logger
 from utils.optim import GroupSettings, build_adamw, clip_gradients, parameter_groups, set_learning_rate
@@ -98,16 +100,22 @@ def questions_about(stills: Stills) -> tuple[Question, ...]:
 def _train(clip: Clip, pictures: Tensor, questions: tuple[Question, ...], config: PretrainingConfig) -> None:
     generator = torch.Generator().manual_seed(config.seed)
     clip.train()
-    optimizer = _optimizer(clip, config)
-    schedule = LearningRateSchedule(config.learning_rate, 1.0, warmup_epochs=WARMUP_SHARE)
-    tokens = [_tokens(clip, question.captions) for question in questions]
-    with Progress(config.steps, "tiny CLIP") as progress:
+    with Progress(config.reading_steps + config.steps, "tiny CLIP") as progress:
+        rate = LearningRateSchedule(config.learning_rate, 1.0, warmup_epochs=WARMUP_SHARE)
+        optimizer = _optimizer(clip.text, config)
+        for step in range(config.reading_steps):
+            set_learning_rate(optimizer, rate.at(step / config.reading_steps))
+            _update(optimizer, reading_loss(clip, config.sentences, generator))
+            progress.advance()
+        optimizer = _optimizer(clip, config)
+        tokens = [_tokens(clip, question.captions) for question in questions]
         for step in range(config.steps):
-            set_learning_rate(optimizer, schedule.at(step / config.steps))
+            set_learning_rate(optimizer, rate.at(step / config.steps))
             rows = torch.randint(config.num_pictures, (config.batch_size,), generator=generator)
             embeddings = clip.visual(_normalised(pictures[rows]))
-            loss = _contrast(clip, embeddings, tokens, [question.answers[rows] for question in questions])
-            _update(optimizer, loss)
+            answers = [question.answers[rows] for question in questions]
+            loss = _contrast(clip, embeddings, tokens, answers)
+            _update(optimizer, loss + config.reading_weight * reading_loss(clip, config.sentences, generator))
             progress.advance(note=f"loss {loss.item():.3f}")
 
 

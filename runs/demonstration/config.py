@@ -24,6 +24,12 @@ class PretrainingConfig:
     """Optimizer steps."""
     batch_size: int = 64
     """Pictures of a step."""
+    reading_steps: int = 200
+    """Steps before these, in which the text tower alone learns to read."""
+    sentences: int = 96
+    """Random sentences of a step."""
+    reading_weight: float = 1.0
+    """Weight of reading in the loss beside pictures."""
     learning_rate: float = 1e-3
     """Peak of the learning rate, reached after a tenth of the steps; it falls with a cosine."""
     weight_decay: float = 0.05
@@ -69,7 +75,7 @@ class DemoConfig:
 FULL = DemoConfig()
 QUICK = DemoConfig(
     data=MovingShapesConfig(num_train=32, num_test=16),
-    pretraining=PretrainingConfig(num_pictures=64, num_held_out=32, steps=4, batch_size=16),
+    pretraining=PretrainingConfig(num_pictures=64, num_held_out=32, steps=4, batch_size=16, reading_steps=2),
     probe=ProbeConfig(epochs=2, batch_size=16),
     overrides=("OPTIMIZER.MAX_EPOCH", "2", "OPTIMIZER.WARMUP_EPOCHS", "1", "TRAIN.BATCH_SIZE", "16"),
 )

@@ -9,10 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from datasets.moving_shapes.held_out import write_held_out_lists
+from datasets.moving_shapes.held_out import APPEARANCES, write_held_out_lists
+from datasets.moving_shapes.scene import MOTION_NAMES
 from datasets.moving_shapes.writer import generate
+from runs.config import load_run_config
 from runs.demonstration.clip_pretraining import make_tiny_clip
 from runs.demonstration.config import DemoConfig
+from runs.demonstration.other_encoder import set_aside_run_of_other_encoder
 from runs.inference.plots import save_curves
 from runs.run import main as run
 from runs.zero_shot import main as zero_shot
@@ -20,7 +23,11 @@ from utils.checkpoint import write_text_atomically
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs" / "projects" / "demo" / "zero-shot.yaml"
 QUESTIONS = ("motion", "appearance")
-FUSED = 0.5
+TEMPLATES = {
+    "motion": [f"{appearance} {{}}" for appearance in APPEARANCES],
+    "appearance": ["{}", *(f"{{}} {motion}" for motion in MOTION_NAMES)],
+}
+"""Prompts of a question, averaged: what it does not ask for in every wording that the captions have."""
 
 
 def demonstrate(config: DemoConfig, root: Path) -> int:
@@ -32,6 +39,8 @@ def demonstrate(config: DemoConfig, root: Path) -> int:
     folder = root / "zero_shot"
     trained, asked = write_held_out_lists(config.data, folder / "lists")
     pairs = _pairs(root, folder) + list(config.overrides)
+    if told := set_aside_run_of_other_encoder(load_run_config(RECIPE, pairs)):
+        print(told)
     if code := run(["--cfg", str(RECIPE), *pairs]):
         return code
     checkpoint = str(folder / "dist" / "checkpoints" / "best.pt")
@@ -50,7 +59,9 @@ def demonstrate(config: DemoConfig, root: Path) -> int:
 def result_table(facts: dict[str, Any], trained: int, asked: int) -> str:
     """Top-1 on both questions: the frozen CLIP, DiST, and both fused half and half."""
     lines = [
-        f"Combinations of motion and appearance held out: {asked} clips; trained on {trained} of the others.",
+        f"Combinations of motion and appearance held out: {asked} clips; trained on {trained} of the others. "
+        f"Prompts: {len(TEMPLATES['motion'])} templates for motion, {len(TEMPLATES['appearance'])} for "
+        "appearance.",
         "",
         "| top-1, % | motion (8) | appearance (30) |",
         "|---|---|---|",
@@ -80,6 +91,7 @@ def _pairs_of(question: str, folder: Path) -> list[str]:
         "TEST.ENABLE": "true",
         "DATA.TEST_LIST": f"{question}/test.csv",
         "DATA.CLASS_NAMES": f"{question}/classes.txt",
+        "DATA.DATASET_LABEL_TEXT.TEMPLATES": json.dumps(TEMPLATES[question]),
     }
     return [word for key, value in settings.items() for word in (key, str(value))]
 

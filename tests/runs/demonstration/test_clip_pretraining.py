@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from datasets.moving_shapes.stills import draw_stills
-from models.clip import build_clip
+from models.clip import Clip, build_clip
+from models.zero_shot import class_text_features
 from runs.demonstration.clip_pretraining import make_tiny_clip, pretrain, questions_about
 from runs.demonstration.config import PretrainingConfig
 
@@ -18,6 +20,8 @@ TINY = PretrainingConfig(
     num_held_out=16,
     steps=3,
     batch_size=16,
+    reading_steps=2,
+    sentences=8,
 )
 
 
@@ -38,7 +42,7 @@ def test_the_file_is_loaded_like_any_clip_and_made_once(tmp_path: Path) -> None:
 
 
 def test_both_towers_learn_and_tokens_stay() -> None:
-    before = pretrain(replace(TINY, steps=0)).state_dict()
+    before = pretrain(replace(TINY, steps=0, reading_steps=0)).state_dict()
     after = pretrain(TINY).state_dict()
     unchanged = {name for name in before if torch.equal(before[name], after[name])}
     assert unchanged == {"text.token_embedding.weight", "logit_scale"}
@@ -71,3 +75,11 @@ def test_captions_speak_of_no_motion() -> None:
         "turning",
         "clockwise",
     }
+
+
+@pytest.mark.slow
+def test_the_demos_clip_names_colours_and_shapes_and_tells_motions_apart() -> None:
+    clip: Clip = pretrain(PretrainingConfig())
+    names = ("growing", "shrinking", "moving from left to right", "moving from right to left")
+    features = class_text_features(clip, names)
+    assert float((features[::2] * features[1::2]).sum(dim=1).max()) < 0.95
