@@ -1,4 +1,8 @@
-"""Two machines, simulated by two torchrun launchers on this one. Slow: real launchers, real start-up."""
+"""Two machines, simulated by two torchrun launchers on this one. Slow: real launchers, real start-up.
+
+A busy machine must not decide how these tests end: a run waits at step HELD_AT (a gate, laid through
+CUSTOM.MODULE) until the test has done to it what it is about.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,35 @@ from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import free_port, words
 
 pytestmark = pytest.mark.slow
+
+HELD_AT = 6
+PATIENCE = 600.0  # seconds; only a test that fails takes them
+GATE = """
+import time
+from pathlib import Path
+
+from runs.train import Trainer
+
+take_step = Trainer._take_step
+
+
+def held(self, batches, signals):
+    take_step(self, batches, signals)
+    while self.progress.step == {step} and Path({gate!r}).exists() and signals.received is None:
+        time.sleep(0.02)
+
+
+Trainer._take_step = held
+"""
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """While this file exists, runs with CUSTOM.MODULE gate.py beside it wait after step HELD_AT."""
+    path = tmp_path / "closed"
+    path.touch()
+    (tmp_path / "gate.py").write_text(GATE.format(step=HELD_AT, gate=str(path)))
+    return path
 
 
 def _start_machine(
@@ -44,10 +77,12 @@ def _start_launcher(
         )
 
 
-def _wait_for(mark: str, log: Path, seconds: float = 300.0) -> None:
-    end = time.monotonic() + seconds
-    while mark not in log.read_text(errors="replace"):
-        assert time.monotonic() < end, log.read_text(errors="replace")
+def _wait_for_gate(log: Path, *launchers: subprocess.Popen[bytes]) -> None:
+    """Until the run has said that it has done step HELD_AT."""
+    end = time.monotonic() + PATIENCE
+    while f"step {HELD_AT}/" not in log.read_text(errors="replace"):
+        alive = all(launcher.poll() is None for launcher in launchers)
+        assert alive and time.monotonic() < end, log.read_text(errors="replace")
         time.sleep(0.02)
 
 
@@ -59,46 +94,49 @@ def _pull_the_plug(machine: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_scheduler_that_signals_torchrun_lets_the_run_save(
-    pairs_of: Pairs, tmp_path: Path, checkout: Path
+    pairs_of: Pairs, gate: Path, tmp_path: Path, checkout: Path
 ) -> None:
-    pairs, recipe = pairs_of(OPTIMIZER__MAX_EPOCH="200", TRAIN__EVAL_PERIOD="200"), tmp_path / "recipe.yaml"
+    pairs, recipe = pairs_of(CUSTOM__MODULE=str(gate.with_name("gate.py"))), tmp_path / "recipe.yaml"
     recipe.write_text("{}\n")
     log = tmp_path / "log.txt"
     run = _start_launcher(pairs, recipe, checkout, log)
-    _wait_for("step 5/", log)
+    _wait_for_gate(log, run)
     run.send_signal(signal.SIGTERM)
-    assert run.wait(120) != 0
+    assert run.wait(PATIENCE) != 0
     assert "stopped as asked: the state after step" in log.read_text()
 
 
-def test_workers_do_not_outlive_their_launcher(pairs_of: Pairs, tmp_path: Path, checkout: Path) -> None:
-    pairs, recipe = pairs_of(OPTIMIZER__MAX_EPOCH="200", TRAIN__EVAL_PERIOD="200"), tmp_path / "recipe.yaml"
+def test_workers_do_not_outlive_their_launcher(
+    pairs_of: Pairs, gate: Path, tmp_path: Path, checkout: Path
+) -> None:
+    pairs, recipe = pairs_of(CUSTOM__MODULE=str(gate.with_name("gate.py"))), tmp_path / "recipe.yaml"
     recipe.write_text("{}\n")
     log = tmp_path / "machine0.txt"
     launcher = _start_launcher(pairs, recipe, checkout, log)
-    _wait_for("step 5/", log)
+    _wait_for_gate(log, launcher)
     workers = psutil.Process(launcher.pid).children(recursive=True)
     launcher.kill()
-    gone, alive = psutil.wait_procs(workers, timeout=120)
+    gone, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert len(gone) >= 2 and not alive
     assert "stopped as asked: the state after step" in log.read_text()
 
 
 def test_losing_a_machine_ends_the_run_clearly_and_a_restart_resumes(
-    pairs_of: Pairs, tmp_path: Path, checkout: Path
+    pairs_of: Pairs, gate: Path, tmp_path: Path, checkout: Path
 ) -> None:
-    pairs, recipe = pairs_of(OPTIMIZER__MAX_EPOCH="60", TRAIN__EVAL_PERIOD="60"), tmp_path / "recipe.yaml"
+    pairs, recipe = pairs_of(CUSTOM__MODULE=str(gate.with_name("gate.py"))), tmp_path / "recipe.yaml"
     recipe.write_text("{}\n")
     logs = [tmp_path / f"machine{number}.txt" for number in (0, 1)]
     port = free_port()
     machines = [_start_machine(number, port, pairs, recipe, checkout) for number in (0, 1)]
-    _wait_for("step 10/", logs[0])
+    _wait_for_gate(logs[0], *machines)
     _pull_the_plug(machines[1])
-    assert machines[0].wait(300) != 0
+    gate.unlink()
+    assert machines[0].wait(PATIENCE) != 0
     said = logs[0].read_text()
     assert "lost contact with another process" in said and "goes on from the newest checkpoint" in said
     port = free_port()
     machines = [_start_machine(number, port, pairs, recipe, checkout) for number in (0, 1)]
-    assert [machine.wait(300) for machine in machines] == [0, 0], logs[0].read_text()
+    assert [machine.wait(PATIENCE) for machine in machines] == [0, 0], logs[0].read_text()
     assert "resumed after step" in logs[0].read_text()
     assert Path(pairs["OUTPUT_DIR"], "summary.json").exists()
