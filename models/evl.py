@@ -143,7 +143,7 @@ class Evl(VideoModel):
         """video (B,3,T,H,W), float, normalised → features (B,D) and the frames' class tokens (B,T,D)."""
         frames = self.shown_frames(video)
         memories = read_last_blocks(self.clip.visual, frames, len(self.layers))
-        x = self.query.expand(len(frames), 1, -1)
+        x = self.query.expand(frames.shape[0], 1, -1)  # len() would fix the batch of an exported graph
         for layer in self.layers:
             memory = next(memories)
             x = layer(x, memory)

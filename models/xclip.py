@@ -104,7 +104,8 @@ class VideoPrompts(nn.Module):
     def forward(self, text: Tensor, patches: Tensor) -> Tensor:
         """text (K,E), patches (B,N,E) → text per clip (B,K,E)."""
         patches = self.norm(patches)
-        prompted = text.to(patches.dtype).expand(len(patches), -1, -1)
+        # len() would fix the batch of an exported graph
+        prompted = text.to(patches.dtype).expand(patches.shape[0], -1, -1)
         for layer in self.layers:
             prompted = layer(prompted, patches)
         return text + self.alpha * prompted

@@ -43,6 +43,11 @@ METHODS = {
         **ROOMY,
     },
     "st_adapter": LINEAR,
+    "st_adapter, two per block": {
+        "MODEL.NAME": "st_adapter",
+        "VIDEO.BACKBONE.ST_ADAPTER.ADAPTERS_PER_BLOCK": "2",
+        **LINEAR,
+    },
     "aim": LINEAR,
     "evl": {**LINEAR, "VIDEO.BACKBONE.EVL.DECODER_LAYERS": "2"},
     "xclip": {"VIDEO.BACKBONE.FREEZE_VISUAL": "false", **ROOMY},
