@@ -39,6 +39,8 @@ class AblationConfig:
     """Keys with a list of values each: every combination is run."""
     seeds: tuple[int, ...] = (0,)
     """RANDOM_SEED of the repetitions; tables give the mean and the spread."""
+    sweep_fusion: bool = False
+    """Test each run also fused with the frozen CLIP, for all weights; nothing is trained for that."""
 
     def __post_init__(self) -> None:
         require(bool(self.runs or self.axes), "RUNS", "nothing is varied", "give RUNS, AXES, or both")
@@ -66,6 +68,8 @@ class GridRun:
     output_dir: Path
     base: Path
     """The configuration file that it builds on."""
+    sweeps_fusion: bool = False
+    """Whether its fusion with the frozen CLIP is measured, too."""
 
     def config(self) -> RunConfig:
         """Its resolved configuration. Raises ConfigError for what cannot be run."""
@@ -89,7 +93,7 @@ def expand(grid: AblationConfig, path: Path) -> list[GridRun]:
                 folder = root / _SLUG.sub("-", name).strip("-") / f"seed{seed}"
                 wanted = {**flatten(grid.common), **varied, "RANDOM_SEED": seed, "OUTPUT_DIR": str(folder)}
                 pairs = tuple(word for key, value in wanted.items() for word in (key, _as_yaml(value)))
-                runs.append(GridRun(name, varied, seed, pairs, folder, base))
+                runs.append(GridRun(name, varied, seed, pairs, folder, base, grid.sweep_fusion))
     folders = [run.output_dir for run in runs]
     twice = sorted({str(folder) for folder in folders if folders.count(folder) > 1})
     if twice:

@@ -2,6 +2,7 @@
 
     GridRun ──already complete?──► passed over
             └─► free device ─► python runs/run.py --cfg BASE KEY VALUE … ─► OUTPUT_DIR, and run.log in it
+                └─► with SWEEP_FUSION: python runs/zero_shot.py --sweep-fusion … ─► OUTPUT_DIR/fusion
 
 A run that stopped goes on where it was, as any run does. One that fails does not stop the others.
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runs.ablation.config import GridRun
+from runs.ablation.fusion import result_file, sweep_command
 from runs.output_folder import OutputFolder, differing_keys
 from utils.config import ConfigError, to_dict
 from utils.logging import get_logger
@@ -70,13 +72,17 @@ def is_complete(run: GridRun) -> bool:
             key="OUTPUT_DIR",
             remedy="give the grid another OUTPUT_DIR, or delete that folder",
         )
-    return True
+    return not run.sweeps_fusion or result_file(run).exists()
 
 
 def start(run: GridRun, device: Device) -> int:
-    """Run one run to its end; returns its exit code."""
+    """Run one run to its end, and its fusion's sweep when there is one; returns the exit code."""
     run.output_dir.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(ENTRY), "--cfg", str(run.base), *run.pairs]
+    code = _call([sys.executable, str(ENTRY), "--cfg", str(run.base), *run.pairs], run, device)
+    return code or (_call(sweep_command(run), run, device) if run.sweeps_fusion else 0)
+
+
+def _call(command: Sequence[str], run: GridRun, device: Device) -> int:
     with (run.output_dir / LOG_NAME).open("a", encoding="utf-8") as log:
         return subprocess.run(
             command, stdout=log, stderr=subprocess.STDOUT, env=device.environment(), check=False

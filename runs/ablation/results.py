@@ -3,6 +3,7 @@
 results.csv          one row per run: what was varied, scores, size, memory, time
 results.md           one line per name: mean over seeds, and their standard deviation
 accuracy.png         accuracy against trainable weights, memory and time
+fusion.md, .png      with SWEEP_FUSION: accuracy for every weight of the fusion with the frozen CLIP
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from runs.ablation.config import GridRun
+from runs.ablation.fusion import write_fusion
 from runs.output_folder import OutputFolder
 from utils.figures import save_figure
 
@@ -163,4 +165,5 @@ def write_results(runs: Sequence[GridRun], folder: Path, question: str) -> str:
     (folder / "results.csv").write_text(as_csv(rows), encoding="utf-8")
     if lines:
         save_figure(draw(lines, question), folder / "accuracy.png")
-    return table
+    fused = write_fusion(runs, folder, question)
+    return f"{table}\n{fused}" if fused else table

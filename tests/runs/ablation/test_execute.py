@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from runs.ablate import main
+from runs.ablation import fusion
 from runs.ablation.config import AblationConfig, GridRun, expand
-from runs.ablation.execute import Device, run_missing
+from runs.ablation.execute import Device, is_complete, run_missing
 from runs.ablation.results import as_markdown, read_row, summarise, write_results
 from utils.config import ConfigError, to_yaml
 
@@ -129,3 +130,33 @@ def test_a_mistake_stops_the_grid_before_its_first_run(
     assert stop.value.code == 2
     assert "run 'a'" in said and "run 'b'" in said and "NO_SUCH" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_fusion_is_swept_without_training_again(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("TRAIN: {DATASET: csv}\n")
+    grid = AblationConfig(
+        base="base.yaml",
+        output_dir=str(tmp_path / "out"),
+        runs={"wide": {"VIDEO.BACKBONE.DIST.INTEGRATION_DIM": 128}},
+        seeds=(0, 1),
+        sweep_fusion=True,
+    )
+    runs = expand(grid, tmp_path / "grid.yaml")
+    for run in runs:
+        finish(run, CPU)
+        (run.output_dir / "checkpoints").mkdir()
+        for step in (5, 10):
+            (run.output_dir / "checkpoints" / f"step_{step:09d}.pt").touch()
+    assert not any(is_complete(run) for run in runs)
+    command = fusion.sweep_command(runs[0])
+    assert command[1].endswith("zero_shot.py") and str(runs[0].base) in command
+    assert command[command.index("--checkpoint") + 1].endswith("step_000000010.pt")
+    assert command[-4:-2] == ["TRAIN.ENABLE", "false"]
+    for run, top1 in zip(runs, (60.0, 70.0), strict=True):
+        fusion.result_file(run).parent.mkdir()
+        swept = {"0": {"top1": 10.0}, "0.5": {"top1": top1}, "1": {"top1": 80.0}}
+        fusion.result_file(run).write_text(json.dumps({"fusion_sweep": swept}))
+    assert all(is_complete(run) for run in runs)
+    table = write_results(runs, tmp_path / "out", "How much?")
+    assert "| weight | wide |" in table and "| 0.5 | 65.00 |" in table and "| 1 | 80.00 |" in table
+    assert (tmp_path / "out" / "fusion.md").exists() and (tmp_path / "out" / "fusion.png").exists()
