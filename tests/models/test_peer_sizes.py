@@ -34,7 +34,7 @@ ST_ADAPTER_TWICE = BackboneConfig(st_adapter=StAdapterConfig(adapters_per_block=
 AIM_TWICE = BackboneConfig(aim=AimConfig(temporal_adapters=2))
 TUNED = BackboneConfig(freeze_visual=False)
 # X-CLIP projects the patches of 8 frames and then averages; averaging first saves 7 x 196 x 768 x 512 of it.
-# EVL's attention is spread over all 27 x 27 offsets of the grid, not over 196 gathered vectors: more arithmetic
+# EVL's attention is spread over all 27 x 27 offsets of the grid, not over 196 gathered vectors: more products
 # and a third of the time, in each of 4 layers and 7 pairs of neighbours, both ways.
 EVL_ON_4 = BackboneConfig(evl=EvlConfig(decoder_layers=4))
 EVL_SPREAD = 4 * 7 * 2 * 196 * (27 * 27 - 196) * 768 / 1e9
