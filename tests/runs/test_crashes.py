@@ -24,7 +24,7 @@ import pytest
 import torch
 
 from tests.runs.conftest import Pairs
-from tests.runs.tiny_runs import STEPS, start_run
+from tests.runs.tiny_runs import STEPS, held_at, start_run
 from utils import checkpoint
 from utils.checkpoint import read_checkpoint, serialise
 from utils.checkpoint_folder import CheckpointFolder
@@ -175,14 +175,16 @@ def test_really_full_disk(pairs_of: Pairs, small_disk: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_is_named_and_the_run_goes_on(pairs_of: Pairs) -> None:
-    run = start_run(pairs_of(DATA_LOADER__NUM_WORKERS="1", OPTIMIZER__MAX_EPOCH="12"))
+def test_a_worker_that_dies_is_named_and_the_run_goes_on(pairs_of: Pairs, tmp_path: Path) -> None:
+    pairs, gate = pairs_of(DATA_LOADER__NUM_WORKERS="1", OPTIMIZER__MAX_EPOCH="12"), tmp_path / "gate"
+    run = start_run(pairs, before=held_at(2, gate))
     run.wait_for("step 2/")
     family = psutil.Process(run.processes[0].pid).children(recursive=True)
     servers = {process.pid for process in family if "forkserver" in " ".join(process.cmdline())}
     workers = [process for process in family if process.pid in servers and process.ppid() in servers]
     for worker in workers:
         worker.kill()
+    gate.unlink()
     assert run.codes() == [0], run.text()
     assert workers and "died with exit code -9" in run.text()
 

@@ -24,21 +24,13 @@ pytestmark = pytest.mark.slow
 HELD_AT = 6
 PATIENCE = 600.0  # seconds; only a test that fails takes them
 GATE = """
-import time
 from pathlib import Path
 
-from runs.train import Trainer
+from tests.runs.tiny_runs import held_at
 
-take_step = Trainer._take_step
-
-
-def held(self, batches, signals):
-    take_step(self, batches, signals)
-    while self.progress.step == {step} and Path({gate!r}).exists() and signals.received is None:
-        time.sleep(0.02)
-
-
-Trainer._take_step = held
+gate = Path({gate!r})
+if gate.exists():
+    held_at({step}, gate)()
 """
 
 

@@ -15,7 +15,7 @@ import torch.multiprocessing as multiprocessing
 
 from runs.process import EXIT_PEER_LOST
 from tests.runs.conftest import Pairs
-from tests.runs.tiny_runs import STEPS, start_run
+from tests.runs.tiny_runs import STEPS, held_at, start_run
 from tests.runs.toy import ToyData, toy_trainer
 from utils import distributed
 from utils.checkpoint import read_checkpoint, trainable_state
@@ -46,13 +46,16 @@ def test_any_number_of_processes_trains_and_counts_alike(pairs_of: Pairs) -> Non
     assert scores["videos"] == 7 == predictions
 
 
-def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(pairs_of: Pairs) -> None:
+def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(
+    pairs_of: Pairs, tmp_path: Path
+) -> None:
     whole = pairs_of("whole")
     assert set(start_run(whole, 2).codes()) == {0}
     stopped = pairs_of("stopped")
-    run = start_run(stopped, 2)
+    run = start_run(stopped, 2, held_at(3, gate := tmp_path / "gate"))
     run.wait_for("step 3/")
     os.kill(run.processes[1].pid or 0, signal.SIGUSR1)
+    gate.unlink()
     assert set(run.codes()) == {EXIT_PREEMPTED}, run.text()
     assert "stopped as asked: the state after step" in run.text()
     again = start_run(stopped, 2)
@@ -64,12 +67,13 @@ def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(pairs_of:
 
 
 @pytest.mark.slow
-def test_a_run_may_go_on_with_another_number_of_processes(pairs_of: Pairs) -> None:
+def test_a_run_may_go_on_with_another_number_of_processes(pairs_of: Pairs, tmp_path: Path) -> None:
     whole, moved = pairs_of("whole"), pairs_of("moved")
     assert start_run(whole).codes() == [0]
-    run = start_run(moved, 2)
+    run = start_run(moved, 2, held_at(3, gate := tmp_path / "gate"))
     run.wait_for("step 3/")
     os.kill(run.processes[0].pid or 0, signal.SIGTERM)
+    gate.unlink()
     assert set(run.codes()) == {EXIT_PREEMPTED}
     again = start_run(moved)
     assert again.codes() == [0] and "comes from 2 processes, now there are 1" in again.text()
@@ -101,10 +105,11 @@ def test_a_bad_clip_in_one_process_makes_all_of_them_skip(tmp_path: Path) -> Non
         assert torch.equal(tensor, other_weights[name]) and bool(torch.isfinite(tensor).all())
 
 
-def test_a_lost_process_ends_the_run_with_a_clear_message(pairs_of: Pairs) -> None:
-    run = start_run(pairs_of(), 2)
+def test_a_lost_process_ends_the_run_with_a_clear_message(pairs_of: Pairs, tmp_path: Path) -> None:
+    run = start_run(pairs_of(), 2, held_at(2, gate := tmp_path / "gate"))
     run.wait_for("step 2/")
     os.kill(run.processes[1].pid or 0, signal.SIGKILL)
+    gate.unlink()
     assert run.codes() == [EXIT_PEER_LOST, -signal.SIGKILL], run.text()
     assert "lost contact with another process" in run.text()
     assert "goes on from the newest checkpoint" in run.text()

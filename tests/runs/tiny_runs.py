@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,9 @@ from models.clip import build_clip
 from runs.cli import Invocation
 from runs.config import RunConfig, load_run_config
 from runs.job import run_job
+from runs.train import Trainer
 from utils.figures import new_figure
+from utils.stopping import StopSignals
 
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 TRAIN_VIDEOS, TEST_VIDEOS = 20, 7
@@ -160,6 +163,26 @@ def _run(config: RunConfig, place: dict[str, str], log: Path, before: Callable[[
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def held_at(step: int, gate: Path) -> Callable[[], None]:
+    """For `before`: the run waits after `step` steps for a signal or for the end of the file `gate`.
+
+    So a test acts on it at a known moment, however busy the machine is.
+    """
+    gate.touch()
+
+    def lay_trap() -> None:
+        take_step = Trainer._take_step
+
+        def take_and_wait(self: Trainer, batches: Sequence[Any], signals: StopSignals) -> None:
+            take_step(self, batches, signals)
+            while self.progress.step == step and gate.exists() and signals.received is None:
+                time.sleep(0.01)
+
+        Trainer._take_step = take_and_wait  # type: ignore[method-assign]
+
+    return lay_trap
 
 
 def free_port() -> int:
