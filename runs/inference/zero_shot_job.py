@@ -35,7 +35,9 @@ def run_zero_shot(invocation: Invocation) -> int:
 def _run(invocation: Invocation) -> None:
     config, options = invocation.config, invocation.options
     device = start_process(config)
-    videos = join_runs(choose_protocol(invocation))
+    protocol = choose_protocol(invocation)
+    _check_classes(protocol)
+    videos = join_runs(protocol)
     classifier = _classifier(config, options.checkpoint, device)
     data = build_evaluation_videos(config, videos.videos, final=True)
     logits = collect_logits(classifier, data, videos.class_names)
@@ -48,6 +50,19 @@ def _run(invocation: Invocation) -> None:
         )
         print("\nwritten: " + ", ".join(str(path) for path in written))
     distributed.shutdown()
+
+
+def _check_classes(protocol: ZeroShotProtocol) -> None:
+    """Raises ConfigError for a single class: whatever the videos show, it is always right."""
+    for run in protocol.runs:
+        names = run.class_names[0]
+        if len(names) < 2:
+            raise ConfigError(
+                f"{run.source}: {len(names)} class ({', '.join(names)}); scores compare classes, so at least "
+                "two are needed",
+                key="DATA.CLASS_NAMES",
+                remedy="name all classes that the videos might show",
+            )
 
 
 def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:

@@ -115,9 +115,42 @@ def test_a_method_goes_through_all_commands(
         assert one["score"] == pytest.approx(other["score"], rel=1e-5)
 
 
-def prediction(video: str, model: Path, output: Path) -> list[dict[str, Any]]:
+def test_the_frozen_clip_goes_through_all_that_need_no_training(
+    pairs_of: Pairs, clips: dict[str, str], tmp_path: Path
+) -> None:
+    """What every method is compared with: nothing in it is trained, so there is no checkpoint of it."""
+    pairs = {**pairs_of("run"), "MODEL.NAME": "clip", "TRAIN.ENABLE": "false"}
+    pairs["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"] = clips[pairs["VIDEO.BACKBONE.META_ARCH_NAME"]]
+    run = start_run(pairs)
+    assert run.codes() == [0], run.text()
+    summary = json.loads((Path(pairs["OUTPUT_DIR"]) / "summary.json").read_text())
+    assert summary["test"]["videos_evaluated"] == 7
+    assert summary["weights"]["trainable_parameters"] == 0
+
+    video = str(Path(pairs["DATA.DATA_ROOT_DIR"]) / "val00.mp4")
+    file, released = Path(clips["tiny-test"]), tmp_path / "released.safetensors"
+    words = ["--classes", "red, green, blue"]
+    in_child(export.main, ["--model", str(file), "--output", str(released), "--device", "cpu", *words])
+    found = prediction(video, file, tmp_path / "clip.json", *words, "--fusion", "1")  # as for own classes
+    for one, other in zip(found, prediction(video, released, tmp_path / "released.json"), strict=True):
+        assert one["label"] == other["label"]
+        assert one["score"] == pytest.approx(other["score"], rel=1e-5)
+
+
+def prediction(video: str, model: Path, output: Path, *more: str) -> list[dict[str, Any]]:
     """What the command says of one video, most likely class first."""
-    words = [video, "--model", str(model), "--device", "cpu", "--format", "json", "--output", str(output)]
+    words = [
+        *more,
+        video,
+        "--model",
+        str(model),
+        "--device",
+        "cpu",
+        "--format",
+        "json",
+        "--output",
+        str(output),
+    ]
     in_child(predict.main, words)
     (result,) = json.loads(output.read_text())
     return result["predictions"]

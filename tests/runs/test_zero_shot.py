@@ -33,6 +33,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # more videos of the first two classes: they are the base half
     (folder / "train.csv").write_text("\n".join(["path,label", *rows, *rows[:2]]) + "\n")
     (folder / "names.txt").write_text("\n".join(CLASSES) + "\n")
+    (folder / "one.csv").write_text("path,label\n0.mp4,a cat\n")
+    (folder / "one.txt").write_text("a cat\n")
     write_release(folder / "tiny.pyth")
     return folder
 
@@ -182,6 +184,10 @@ def test_templates_change_the_text_features(data: Path, tmp_path: Path) -> None:
         ([], "a dist without trained weights means nothing"),
         (["--checkpoint", "nowhere.pyth"], "no such path"),
         (["--protocol", "3-splits", "MODEL.NAME", "clip"], "has no three official splits"),
+        (
+            ["MODEL.NAME", "clip", "DATA.CLASS_NAMES", "one.txt", "DATA.TEST_LIST", "one.csv"],
+            "1 class (a cat); scores compare classes, so at least two are needed",
+        ),
         (["MODEL.NAME", "clip", "TEST.DATASET", "", "TRAIN.DATASET", ""], "no data set given"),
     ],
 )
