@@ -12,7 +12,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from datasets.annotations import AnnotationError, check_same_classes, evaluation_split, load_split
+from datasets.annotations import (
+    AnnotationError,
+    check_labelled,
+    check_same_classes,
+    evaluation_split,
+    load_split,
+)
 from datasets.excluding import rows_of_bad_videos
 from datasets.labels import horizontal_flip_pairs
 from datasets.loader import VideoLoader
@@ -122,6 +128,8 @@ def _read(config: RunConfig, dataset: str, split: str, list_file: str) -> Annota
         check_captions(loaded)
     elif not loaded.class_names:
         raise AnnotationError(f"{dataset} has no classes to recognise: it is a text-video data set")
+    else:
+        check_labelled(loaded)
     return loaded
 
 
@@ -175,7 +183,14 @@ def build_training_steps(
     rate = config.train.max_unreadable_rate
     loader = _loader(config, dataset, max_unreadable_rate=rate, keep_workers=True)
     micro = micro_batch_size(config)
-    return TrainingSteps(loader, timetable, seed=config.random_seed, micro_batch=micro, split=split)
+    return TrainingSteps(
+        loader,
+        timetable,
+        seed=config.random_seed,
+        micro_batch=micro,
+        split=split,
+        views=config.train.feature_cache_views,
+    )
 
 
 def build_training_dataset(

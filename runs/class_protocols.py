@@ -30,8 +30,15 @@ def restrict(
     """The part of a split that DATA.CLASS_HALF and, in training, DATA.SHOTS leave.
 
     whole_training_split: gives the split that the halves of the classes are told by. seed: of the draw of
-    videos. Raises ConfigError for training on novel classes, AnnotationError for classes with too few videos.
+    videos. Raises ConfigError for training on novel classes and for several heads, AnnotationError for
+    classes with too few videos.
     """
+    if len(split.class_names) > 1 and (data.class_half != "all" or data.shots is not None):
+        raise ConfigError(
+            f"{split.dataset} has {len(split.class_names)} heads; halves and shots are for one",
+            key="DATA.CLASS_HALF" if data.class_half != "all" else "DATA.SHOTS",
+            remedy="leave it out",
+        )
     if training and data.class_half == "novel":
         raise ConfigError(
             "novel classes are never trained on",

@@ -36,6 +36,21 @@ def check_labels(source: str, records: Sequence[VideoRecord], class_names: Seque
         check_path_classes(source, records, class_names[0])
 
 
+def check_labelled(split: AnnotatedSplit) -> None:
+    """Training and scoring need a label for every video.
+
+    Raises:
+        AnnotationError: some records have none (as in the published test lists of several data sets).
+    """
+    offenders = Offenders(
+        split.source, remedy="give a list with labels; runs/predict.py tells classes of videos without labels"
+    )
+    for record in split.records:
+        if not record.labels:
+            offenders.add(None, f"{record.name} has no label")
+    offenders.raise_any()
+
+
 def check_path_classes(source: str, records: Sequence[VideoRecord], class_names: tuple[str, ...]) -> None:
     """Compare labels with the classes that folders, or the file names of UCF101 and HMDB51, tell.
 

@@ -52,6 +52,14 @@ def test_halves_are_told_by_the_training_videos_and_partition_the_classes() -> N
     assert len(restricted(TRAIN, class_half="base", shots=3)) == 6
 
 
+@pytest.mark.parametrize(("key", "value"), [("shots", 2), ("class_half", "base")])
+def test_several_heads_have_neither_halves_nor_shots(key: str, value: object) -> None:
+    verbs_and_nouns = dataclasses.replace(TRAIN, class_names=(*TRAIN.class_names, ("x", "y")))
+    assert restricted(verbs_and_nouns) is verbs_and_nouns
+    with pytest.raises(ConfigError, match="has 2 heads"):
+        restricted(verbs_and_nouns, seed=0, **{key: value})
+
+
 def test_novel_classes_are_not_trained_on() -> None:
     with pytest.raises(ConfigError, match="never trained on"):
         restricted(TRAIN, class_half="novel")

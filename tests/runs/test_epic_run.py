@@ -128,6 +128,18 @@ def test_a_run_prints_and_writes_verb_noun_and_action(pairs_of: Pairs, kitchens:
     assert "verb / noun / action top-1" in run.text()
 
 
+def test_a_list_without_labels_is_refused_before_training(pairs_of: Pairs, kitchens: Path) -> None:
+    rows = list(csv.DictReader((kitchens / "EPIC_100_validation.csv").open()))
+    with (kitchens / "EPIC_100_test_timestamps.csv").open("w", newline="") as stream:
+        columns = HEADER.split(",")[:8]
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    run = start_run(_pairs(pairs_of, kitchens, DATA__TEST_LIST="EPIC_100_test_timestamps.csv"))
+    assert run.codes() == [2]
+    assert "P01_01_0 has no label" in run.text() and "runs/predict.py" in run.text()
+
+
 def test_groups_whose_lists_are_absent_are_named_and_left_out(pairs_of: Pairs, kitchens: Path) -> None:
     (kitchens / "EPIC_100_tail_nouns.csv").unlink()
     pairs = _pairs(pairs_of, kitchens, OPTIMIZER__MAX_EPOCH="1", TRAIN__EVAL_PERIOD="1")
