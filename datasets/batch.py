@@ -31,6 +31,7 @@ class VideoSample:
     over.
 
     labels: per clip (a mirrored clip may have another label than its video), one class index per head.
+    epoch: of the key that was asked for.
     """
 
     row: int
@@ -39,6 +40,7 @@ class VideoSample:
     are_views: bool
     colours: tuple[ColourDraw, ...] | None = None
     failures: tuple[ReadFailure, ...] = ()
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,14 @@ class VideoBatch:
     index per head; Hd is 0 for unlabelled videos. video_id: int64 (B,), the video's row in the annotation
     list. colour: what the device does to the colours of each clip; None: nothing. Always on the CPU.
     failures: unreadable videos met on the way. In training others took their places, in testing they are
-    missing."""
+    missing. epochs: of each clip, that of its key (the view, where a run takes a few views in turn)."""
 
     video: Tensor
     target: Tensor
     video_id: Tensor
     colour: ColourParameters | None = None
     failures: tuple[ReadFailure, ...] = ()
+    epochs: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.video_id)
@@ -102,6 +105,7 @@ class VideoBatch:
                     video_id=self.video_id[rows],
                     colour=self.colour[rows] if self.colour is not None else None,
                     failures=self.failures if start == 0 else (),
+                    epochs=self.epochs[rows],
                 )
             )
         return parts
@@ -129,4 +133,5 @@ def collate(samples: Sequence[VideoSample]) -> VideoBatch:
         video_id=torch.tensor([sample.row for sample in present for _ in range(repeats)], dtype=torch.int64),
         colour=ColourParameters.stack(draws) if draws else None,
         failures=failures,
+        epochs=tuple(sample.epoch for sample in present for _ in range(repeats)),
     )

@@ -61,8 +61,10 @@ class TrainingBatches(Batches):
         num_passes: int = 1,
         rank: int = 0,
         world_size: int = 1,
+        views: int = 0,
     ) -> None:
-        """batch_size: videos of a global batch; epoch: number of the first pass, counted in passes.
+        """batch_size: videos of a global batch; epoch: number of the first pass, counted in passes; views:
+        how many different clips there are of a video, which the passes take in turn (0: each its own).
 
         Raises:
             ValueError: the batch cannot be split over the processes, or there are fewer videos than one
@@ -83,6 +85,7 @@ class TrainingBatches(Batches):
         self.seed = seed
         self.epoch = epoch
         self.num_passes = num_passes
+        self.views = views
         self._share = batch_size // world_size
         self._offset = rank * self._share
 
@@ -96,7 +99,8 @@ class TrainingBatches(Batches):
     def _key(self, position: int) -> SampleKey:
         passed, place = divmod(position, self.num_videos)
         epoch = self.epoch + passed
-        return SampleKey(epoch, int(epoch_order(self.num_videos, self.seed, epoch)[place]))
+        row = int(epoch_order(self.num_videos, self.seed, epoch)[place])
+        return SampleKey(epoch % self.views if self.views else epoch, row)
 
 
 class EvaluationBatches(Batches):

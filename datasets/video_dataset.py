@@ -110,9 +110,8 @@ class VideoDataset(Dataset[VideoSample]):
         epoch, row = key if isinstance(key, tuple) else (0, key)
         row = range(len(self))[row]  # an IndexError outside
         try:
-            return self._read(
-                row, [sample_generator(self.seed, epoch, row, r) for r in range(self._num_clips)]
-            )
+            generators = [sample_generator(self.seed, epoch, row, r) for r in range(self._num_clips)]
+            return replace(self._read(row, generators), epoch=epoch)
         except VideoReadError as error:
             failure = ReadFailure(row, error.path, str(error), epoch)
         if self.on_unreadable == "replace":
@@ -139,7 +138,8 @@ class VideoDataset(Dataset[VideoSample]):
             except VideoReadError as error:
                 failures.append(ReadFailure(substitute, error.path, str(error), failure.epoch))
                 continue
-            return replace(sample, failures=tuple(replace(item, replaced_by=substitute) for item in failures))
+            noted = tuple(replace(item, replaced_by=substitute) for item in failures)
+            return replace(sample, failures=noted, epoch=failure.epoch)
         raise UnreadableVideoError(
             f"{len(failures)} videos in a row could not be read, the first being video {failure.row} of the "
             f"list: {failure.reason}. Check DATA.DATA_ROOT_DIR, and the videos with runs/prepare.py check"

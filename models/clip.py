@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from models.architecture import ClipArchitecture, key_problems
 from models.clip_weights import ClipWeights, read_clip_weights, with_text_prefix
+from models.feature_cache import FeatureCache
 from models.key_table import ConversionError
 from models.layers.attention import Transformer
 from models.layers.basic import Activation, LayerNorm, quick_gelu
@@ -64,6 +65,8 @@ class VisionTower(nn.Module):
         self.proj = nn.Parameter(torch.randn(width, architecture.embed_dim) * width**-0.5)
         self.stand_ins: tuple[Callable[[Tensor], Tensor], ...] = ()
         """What computes in place of the blocks of a tower that is frozen; see models/frozen_tower.py."""
+        self.cache: FeatureCache | None = None
+        """Where a frozen tower's streams are kept, if anywhere."""
 
     @property
     def depth(self) -> int:
@@ -103,7 +106,14 @@ class VisionTower(nn.Module):
         """The tokens (B,S,1+N,D) after each selected block as they are computed; last the embeddings (B,S,E).
 
         frames (B,S,3,H,W); selected: rising block numbers. Nothing is kept here: who wants all keeps all.
+        Where there is a cache, they may come from it.
         """
+        if self.cache is not None:
+            return self.cache.stream(self, frames, selected)
+        return self.compute_stream(frames, selected)
+
+    def compute_stream(self, frames: Tensor, selected: Sequence[int]) -> Iterator[Tensor]:
+        """`stream`, computed."""
         b, s = frames.shape[:2]
         wanted = set(selected)
         tokens = self.embed(frames.flatten(0, 1))

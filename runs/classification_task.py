@@ -18,6 +18,7 @@ from runs.build_data import (
 from runs.build_model import build_network
 from runs.epic_scores import epic_table, is_epic, with_epic_scores
 from runs.evaluate import EvaluationResult, Evaluator
+from runs.feature_caching import with_feature_cache
 from runs.output_folder import OutputFolder
 from runs.report import evaluation_facts, results_table, write_test_report
 from runs.task import Examiner
@@ -48,8 +49,11 @@ class ClassificationTask:
         )
 
     def prepare(self, split: AnnotatedSplit) -> Prepare:
-        """Colours, normalisation, mixing, soft targets."""
-        return build_prepare(self._place.config, split.num_classes, self._place.device)
+        """Colours, normalisation, mixing, soft targets; the feature cache, where there is one."""
+        prepare = build_prepare(self._place.config, split.num_classes, self._place.device)
+        if not self._place.config.train.feature_cache_views:
+            return prepare
+        return with_feature_cache(prepare, self._place, self.network.model, split)
 
     def training_steps(self, split: AnnotatedSplit, timetable: Timetable) -> TrainingSteps:
         """The training data of this process."""

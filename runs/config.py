@@ -12,6 +12,7 @@ from datasets.config import DataConfig, DataLoaderConfig
 from models.config import (
     MODEL_NAMES,
     MODELS_OUTSIDE_THE_TOWER,
+    MODELS_THAT_STREAM,
     MODELS_THAT_CAN_TUNE_TEXT,
     MODELS_THAT_CAN_TUNE_VISUAL,
     ModelConfig,
@@ -101,6 +102,7 @@ class RunConfig:
         require(gpus is None or gpus >= 0, "NUM_GPUS", f"{gpus} is negative", "null: all visible; 0: the CPU")
         self._check_model()
         self._check_frozen_precision()
+        self._check_feature_cache()
         self._check_crops()
         self._check_mixing()
         self._check_retrieval()
@@ -134,6 +136,20 @@ class RunConfig:
             "works inside of it",
             f"leave it out; it is for a frozen tower beside {', '.join(MODELS_OUTSIDE_THE_TOWER)}",
         )
+
+    def _check_feature_cache(self) -> None:
+        if not self.train.feature_cache_views:
+            return
+        augmentation, key = self.augmentation, "TRAIN.FEATURE_CACHE_VIEWS"
+        streams = self.video.backbone.freeze_visual and self.model.name in MODELS_THAT_STREAM
+        obstacles = {
+            f"model {self.model.name!r} with these settings reads no frozen features": not streams,
+            "mixup and cutmix change the frames that CLIP sees": augmentation.mixes,
+            "AUGMENTATION.BATCH_AUG takes several clips of a video at once": augmentation.batch_aug.enable,
+            "it is for classification": self.task_type != "classification",
+        }
+        for reason, applies in obstacles.items():
+            require(not applies, key, reason, "set it to 0, or change the other")
 
     def _check_crops(self) -> None:
         patch, architecture = self.video.backbone.patch_size, self.video.backbone.meta_arch_name

@@ -40,6 +40,12 @@ class TrainConfig:
     repeats anyway."""
     compile: bool = False
     """Compile the network's blocks with torch.compile: a slow first step, then faster ones on a GPU."""
+    feature_cache_views: int = 0
+    """K: keep the frozen features of K augmented clips per video, which the epochs take in turn, in a file;
+    for small data sets and many epochs. 0: none are kept, and every epoch draws new clips."""
+    feature_cache_dir: str = ""
+    """Folder of that file, which other runs on the same clips may share; empty: feature_cache in
+    OUTPUT_DIR."""
     activation_checkpointing: bool = False
     """Recompute the branch's activations in the backward pass instead of keeping them: slower, less
     memory."""
@@ -69,7 +75,7 @@ class TrainConfig:
         for key in ("BATCH_SIZE", "NUM_FOLDS", "EVAL_PERIOD", "CHECKPOINT_PERIOD", "KEEP_LAST"):
             value = getattr(self, key.lower())
             require(value >= 1, key, f"{value} is not positive", "give 1 or more")
-        for key in ("CHECKPOINT_STEPS", "MAX_NONFINITE_STEPS"):
+        for key in ("CHECKPOINT_STEPS", "MAX_NONFINITE_STEPS", "FEATURE_CACHE_VIEWS"):
             value = getattr(self, key.lower())
             require(value >= 0, key, f"{value} is negative", "give 0 or more")
         rate, clip, micro = self.max_unreadable_rate, self.clip_grad_norm, self.micro_batch_size

@@ -30,10 +30,19 @@ class TrainingSteps:
     """`runs.train.TrainingData` for videos: the steps of a loop as this process's micro-batches."""
 
     def __init__(
-        self, loader: VideoLoader, timetable: Timetable, *, seed: int, micro_batch: int, split: AnnotatedSplit
+        self,
+        loader: VideoLoader,
+        timetable: Timetable,
+        *,
+        seed: int,
+        micro_batch: int,
+        split: AnnotatedSplit,
+        views: int = 0,
     ) -> None:
+        """views: different clips of a video, which the epochs take in turn; 0: every epoch has its own."""
         self.loader = loader
         self._timetable, self._seed, self._micro_batch, self._split = timetable, seed, micro_batch, split
+        self._views = views
 
     def steps(self, loop: int, first_step: int) -> Iterator[Sequence[VideoBatch]]:
         """The steps of a loop from `first_step` on."""
@@ -45,6 +54,7 @@ class TrainingSteps:
             num_passes=self._timetable.passes_of_loop[loop],
             rank=distributed.rank(),
             world_size=distributed.world_size(),
+            views=self._views,
         )
         for batch in self.loader.batches(batches, first_step):
             yield batch.split(self._micro_batch)

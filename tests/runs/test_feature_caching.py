@@ -1,0 +1,62 @@
+"""Runs that keep frozen features: the cache changes the speed, not the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from runs.config import load_run_config
+from tests.runs.conftest import Pairs
+from tests.runs.tiny_runs import STEPS, start_run, words
+from utils.checkpoint import read_checkpoint
+from utils.config import ConfigError
+
+CACHED = {
+    "TRAIN__FEATURE_CACHE_VIEWS": "2",
+    "AUGMENTATION__MIXUP__ENABLE": "false",
+    "AUGMENTATION__CUTMIX__ENABLE": "false",
+}
+
+
+def weights(pairs: dict[str, str]) -> dict[str, torch.Tensor]:
+    return read_checkpoint(Path(pairs["OUTPUT_DIR"], "checkpoints", f"step_{STEPS:09d}.pt"))["weights"]
+
+
+def test_a_full_cache_and_several_processes_train_the_same(pairs_of: Pairs, tmp_path: Path) -> None:
+    found = []
+    for name, processes in (("filling", 1), ("reading", 1), ("two", 2)):
+        pairs = pairs_of(name, **CACHED, TRAIN__FEATURE_CACHE_DIR=str(tmp_path / "cache"))
+        run = start_run(pairs, processes)
+        assert set(run.codes()) == {0}, run.text()
+        assert "GB when full" in run.text()
+        assert (": 0 of 40 clips are there" in run.text()) == (name == "filling")
+        found.append(weights(pairs))
+    filling, reading, two = found
+    for name, tensor in filling.items():
+        assert torch.equal(reading[name], tensor), name
+        torch.testing.assert_close(two[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+def test_another_seed_finds_nothing(pairs_of: Pairs, tmp_path: Path) -> None:
+    for seed in ("0", "1"):
+        pairs = pairs_of(f"seed{seed}", **CACHED, OPTIMIZER__MAX_EPOCH="1", RANDOM_SEED=seed)
+        pairs["TRAIN.FEATURE_CACHE_DIR"] = str(tmp_path / "cache")
+        run = start_run(pairs)
+        assert run.codes() == [0], run.text()
+        assert ": 0 of 40 clips are there" in run.text()
+    assert "made under other settings" in run.text()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AUGMENTATION__MIXUP__ENABLE": "true"},
+        {"MODEL__NAME": "aim", "VIDEO__HEAD__NAME": "linear"},
+        {"AUGMENTATION__BATCH_AUG__ENABLE": "true"},
+    ],
+)
+def test_what_changes_the_frames_refuses(pairs_of: Pairs, changes: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="FEATURE_CACHE_VIEWS"):
+        load_run_config(None, words(pairs_of(**{**CACHED, **changes})))
