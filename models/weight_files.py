@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.key_table import ConversionError
+from utils.checkpoint import has_broken_seal
 
 _WRAPPERS = ("model_state", "state_dict", "weights", "model", "module")
 _CHECKPOINT_FACTS = ("config", "class_names", "frozen_sha256")
@@ -66,6 +67,8 @@ def read_weight_file(path: Path) -> WeightFile:
         return _read_safetensors(path)
     if not start.startswith((b"PK", b"\x80")):
         raise ConversionError(f"{path} is no file of weights: it begins with {start[:24]!r}")
+    if has_broken_seal(path):
+        raise ConversionError(f"{path} is damaged: its bytes do not match its checksum")
     content = _read_torch_script(path) if _is_torch_script(path) else _read_torch(path)
     tensors = _tensors_of(content)
     if not tensors:

@@ -132,6 +132,11 @@ def check_classes(model: VideoClassifier, classes: Classes | None) -> None:
         raise ValueError(f"{model.source} makes features that cannot be compared with words")
     if classes is not None and len(classes) < _PAIR:
         raise ValueError(f"scores compare classes: at least two are needed, {len(classes)} given")
+    if classes is not None:
+        try:
+            model.model.clip.tokenize(classes[:1])
+        except ValueError as error:
+            raise ValueError(f"{model.source} cannot read words: {error}") from error
 
 
 def _normalised(model: VideoClassifier, clip: Tensor) -> Tensor:

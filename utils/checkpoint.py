@@ -28,6 +28,7 @@ from torch import Tensor, nn
 SEAL_PREFIX = b"sha256:"
 SEAL_LENGTH = len(SEAL_PREFIX) + 64
 SEAL_LENGTH_FIELD = SEAL_LENGTH.to_bytes(2, "little")
+_BLOCK_BYTES = 1 << 20
 PLAIN_TYPES = (str, int, float, bool, type(None))
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What torch.load raises on damaged or foreign files, by experience.
@@ -185,6 +186,27 @@ def write_text_atomically(path: Path, text: str) -> None:
     _write_through(temporary, text.encode("utf-8"))
     os.replace(temporary, path)
     _sync_folder(path.parent)
+
+
+def has_broken_seal(path: Path) -> bool:
+    """Whether a file that ends in a checkpoint's checksum holds other bytes than were written.
+
+    False for files without one: whoever reads those has to find out. Raises OSError.
+    """
+    with path.open("rb") as stream:
+        left = stream.seek(0, os.SEEK_END) - SEAL_LENGTH - 2
+        if left < 0:
+            return False
+        stream.seek(left + 2)
+        seal = stream.read()
+        if not seal.startswith(SEAL_PREFIX):
+            return False
+        stream.seek(0)
+        digest = hashlib.sha256()
+        while block := stream.read(min(left, _BLOCK_BYTES)):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest().encode() != seal.removeprefix(SEAL_PREFIX)
 
 
 def _check_seal(path: Path, content: bytes) -> None:

@@ -23,6 +23,7 @@ from models.clip_layouts import clip_layout
 from models.clip_weights import clip_weights_of, with_text_prefix
 from models.conversion import bare_release_names, is_dist_release
 from models.key_table import ConversionError, listed
+from models.peer_conversion import peer_layout
 from models.release import is_release, read_description
 from models.weight_files import WeightFile
 from models.zoo import ZooError, find_model
@@ -70,6 +71,11 @@ def describe(
     is_clip = clip_layout(file.tensors) is not None
     if given is not None and not (is_clip and given.model.name == "clip"):
         return Described(given, file.tensors, own_class_names(given))  # whether it fits, loading will tell
+    if layout := peer_layout(file.tensors):
+        raise ConversionError(
+            f"{file.path} is a file of {layout.name}, which does not say its configuration: give the recipe "
+            "that belongs to it with --cfg (configs/projects/baselines)"
+        )
     if is_clip:
         return _describe_clip(file, given, overrides)
     raise ConversionError(

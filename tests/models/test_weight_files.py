@@ -13,6 +13,7 @@ from torch import nn
 
 from models.key_table import ConversionError
 from models.weight_files import read_weight_file
+from utils.checkpoint import write_checkpoint
 
 WEIGHTS = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2, dtype=torch.float16)}
 
@@ -131,3 +132,14 @@ def test_the_released_layout_is_found(shared: Path) -> None:
     tensors = read_weight_file(shared / "parity" / "dist_tiny_a.pyth").tensors
     assert len(tensors) == 214
     assert all(name.startswith("backbone.base_encoder.") for name in tensors)
+
+
+def test_a_checkpoint_with_other_bytes_than_were_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    write_checkpoint(path, {"weights": {"a": torch.arange(1000.0)}})
+    assert read_weight_file(path).tensors["a"][-1] == 999
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.tensor([500.0]).numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ConversionError, match="do not match its checksum"):
+        read_weight_file(path)

@@ -14,9 +14,11 @@ from models.errors import ConversionError
 from models.heads import Recognizer
 from models.loading import fill_from
 from models.release import Encoder, ReleaseDescription, write_release
+from models.weight_files import WeightFile
 from models.zoo import ZooError
+from runs.config import load_run_config
 from runs.inference.classifier import VideoClassifier
-from runs.inference.described import own_class_names
+from runs.inference.described import describe, own_class_names
 from runs.inference.loading import load_model
 from tests.runs.inference.tiny import tiny_dist
 from utils.checkpoint import frozen_fingerprint, trainable_state
@@ -148,6 +150,18 @@ def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
         fill_from(Recognizer(tiny_dist(), []), {"layer1.0.conv1.weight": torch.ones(1)}, "resnet.pth")
     with pytest.raises(ZooError, match="no such path"):
         load_model(tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize(
+    ("key", "release", "model"),
+    [("image_encoder.conv1.weight", "ViFi-CLIP", "clip"), ("prompts_generator.alpha", "X-CLIP", "xclip")],
+)
+def test_released_peers_need_their_recipe(key: str, release: str, model: str) -> None:
+    file = WeightFile(Path("peer.pth"), {key: torch.ones(1)})
+    with pytest.raises(ConversionError, match=rf"a file of {release}'s release.*--cfg"):
+        describe("peer.pth", file, None, ())
+    recipe = load_run_config(None, ["MODEL.NAME", model])
+    assert describe("peer.pth", file, recipe, ()).tensors is file.tensors
 
 
 def test_devices_that_are_not_there_are_refused(released_model: Path) -> None:
