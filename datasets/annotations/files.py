@@ -10,7 +10,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from datasets.annotations.errors import AnnotationError
 
 _SHOWN_NAMES = 12
+_PAUSES = (0.5, 2.0)  # seconds before each further attempt at a URL
 
 
 def read_text(path: str) -> str:
@@ -128,7 +130,7 @@ def _read_bytes(path: str) -> bytes:
     if not is_url(path):
         return Path(path).read_bytes()
     filesystem, place = _open_filesystem(path)
-    content = filesystem.cat_file(place)
+    content = _patiently(path, lambda: filesystem.cat_file(place))
     assert isinstance(content, bytes)
     return content
 
@@ -142,11 +144,28 @@ def _entries(folder: str, only_files: bool) -> list[str]:
             return sorted(entry.name for entry in entries if entry.is_file() or not only_files)
     filesystem, remote = _open_filesystem(folder)
     try:
-        listing = filesystem.ls(remote, detail=True)
+        listing = _patiently(folder, lambda: filesystem.ls(remote, detail=True))
     except FileNotFoundError:
         return []
     wanted = [entry for entry in listing if entry["type"] == "file" or not only_files]
     return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in wanted)
+
+
+def _patiently(url: str, action: Callable[[], Any]) -> Any:
+    """What `action` gives, tried again when the network fails; a file that is not there is an answer."""
+    for pause in (*_PAUSES, None):
+        try:
+            return action()
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # every protocol has exceptions of its own
+            if pause is None:
+                raise AnnotationError(
+                    f"{url}: {len(_PAUSES) + 1} attempts failed ({type(error).__name__}: {error}). "
+                    "Remedy: check the address, the network, and the credentials in the environment"
+                ) from error
+            time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _open_filesystem(url: str) -> tuple[Any, str]:

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from datasets.annotations import AnnotationError, load_split
+from datasets.annotations import AnnotationError, files, load_split
 from datasets.annotations.files import describe_folder, find_matches, join
 
 fsspec = pytest.importorskip("fsspec")
@@ -16,8 +16,8 @@ fsspec = pytest.importorskip("fsspec")
 def remote() -> str:
     """A folder in fsspec's in-memory file system."""
     folder = f"memory://{uuid.uuid4().hex}/anno"
-    files = {"train.txt": "a.mp4 0\nb 1\n", "sub/val.txt": "c 2\n", "classInd.txt": "1 A\n"}
-    for name, text in files.items():
+    content = {"train.txt": "a.mp4 0\nb 1\n", "sub/val.txt": "c 2\n", "classInd.txt": "1 A\n"}
+    for name, text in content.items():
         with fsspec.open(f"{folder}/{name}", "w") as file:
             file.write(text)
     return folder
@@ -48,3 +48,23 @@ def test_names_that_stand_for_themselves() -> None:
     assert join("s3://bucket/anno", "/local/val.txt") == "/local/val.txt"
     assert join("anno", "https://host/val.txt") == "https://host/val.txt"
     assert join("", "val.txt") == "val.txt"
+
+
+def test_a_network_that_fails_is_tried_again_and_then_told(
+    remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_PAUSES", (0.0, 0.0))
+    whole, calls = fsspec.filesystem("memory").__class__.cat_file, []
+
+    def stumble(self: object, path: str, *rest: object) -> bytes:
+        calls.append(path)
+        if len(calls) < failing:
+            raise ConnectionResetError("reset")
+        return bytes(whole(self, path, *rest))
+
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "cat_file", stumble)
+    failing = 3
+    assert files.read_text(f"{remote}/train.txt").startswith("a.mp4") and len(calls) == 3
+    failing = 99
+    with pytest.raises(AnnotationError, match=r"3 attempts failed .ConnectionResetError: reset"):
+        files.read_text(f"{remote}/train.txt")
