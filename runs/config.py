@@ -12,9 +12,9 @@ from datasets.config import DataConfig, DataLoaderConfig
 from models.config import (
     MODEL_NAMES,
     MODELS_OUTSIDE_THE_TOWER,
-    MODELS_THAT_STREAM,
     MODELS_THAT_CAN_TUNE_TEXT,
     MODELS_THAT_CAN_TUNE_VISUAL,
+    MODELS_THAT_STREAM,
     ModelConfig,
     VideoConfig,
 )
