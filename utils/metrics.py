@@ -1,6 +1,6 @@
 """Classification metrics as exact counts: any split over processes and batches adds up to the same numbers.
 
-    logits (B·V,K) per view ──softmax, sum over a video's V views──► scores (B,K) ──► ClassificationCounts
+logits (B·V,K) per view ──softmax, sum over a video's V views──► scores (B,K) ──► ClassificationCounts
 """
 
 from __future__ import annotations
