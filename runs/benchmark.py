@@ -25,6 +25,7 @@ COMMANDS = {
     "model": ("runs.benchmarks.model", "DiST beside the frozen encoder and the obvious implementation"),
     "train": ("runs.benchmarks.train", "every method's training step"),
     "retrieval": ("runs.benchmarks.retrieval", "memory of ranking texts and videos"),
+    "all": ("runs.benchmarks.everything", "model and train; data, too, when videos are given"),
 }
 """Name -> module with `add_options(parser)` and `run(options) -> exit code`, and its line of help."""
 

@@ -21,6 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.config import ConfigError
+from utils.versions import versions
+
 if TYPE_CHECKING:
     from runs.benchmarks.data_variants import Setting
 
@@ -64,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
     """Measure and print."""
     from runs.benchmarks.data_variants import Setting  # brings torch
 
+    if missing := [path for path in options.videos if not os.path.isfile(path)]:
+        raise ConfigError(f"{missing[0]}: there is no such file")
     paths = [os.path.realpath(path) for path in options.videos]
     with tempfile.TemporaryDirectory() as folder:
         packed = pack(paths, folder) if "packed" in options.variants else []
@@ -74,8 +79,12 @@ def run(options: argparse.Namespace) -> int:
             )
             rates[workers] = measure(setting, options.variants, options.rounds)
             print(report(workers, rates[workers]))
+    told = versions()
+    frames, cores = options.frames, os.cpu_count()
+    print(f"{len(paths)} files, {frames} frames a clip, {cores} CPU cores, torch {told['torch']}")
     if options.output is not None:
-        options.output.write_text(json.dumps(rates, indent=2) + "\n", encoding="utf-8")
+        found = {"clips_per_second": rates, "cpu_cores": os.cpu_count(), "versions": told}
+        options.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

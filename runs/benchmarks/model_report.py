@@ -11,9 +11,9 @@ from typing import Any
 
 RATIOS = (
     # label, numerator, denominator, bound for a check (far outside what is expected anywhere)
-    ("training step / baseline step", "training step", "baseline step", 1.1),
-    ("training step / frozen forward", "training step", "frozen forward", 2.2),
-    ("inference / baseline inference", "inference", "baseline inference", 1.1),
+    ("training step / baseline step", "training step", "baseline step", 1.5),
+    ("training step / frozen forward", "training step", "frozen forward", 3.0),
+    ("inference / baseline inference", "inference", "baseline inference", 1.5),
     ("training step, int8 / baseline step", "training step, int8", "baseline step", None),
     ("training step, half / baseline step", "training step, half", "baseline step", None),
     ("inference, int8 / baseline inference", "inference, int8", "baseline inference", None),

@@ -1,0 +1,30 @@
+"""All benchmarks in one command: what it calls, and what it says of files that are not there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from runs.benchmark import main
+from runs.benchmarks import data, everything, model, train
+
+
+def test_the_others_run_with_their_own_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[str, argparse.Namespace]] = []
+    for module in (model, train, data):
+        name = module.__name__.rsplit(".", 1)[-1]
+        monkeypatch.setattr(module, "run", lambda options, name=name: called.append((name, options)) or 0)
+    parser = argparse.ArgumentParser()
+    everything.add_options(parser)
+    options = parser.parse_args(["a.mp4", "--quick", "--output", str(tmp_path)])
+    assert everything.run(options) == 0
+    assert [name for name, _ in called] == ["model", "train", "data"]
+    assert called[0][1].quick and called[2][1].videos == ["a.mp4"]
+
+
+def test_a_missing_video_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["data", "nowhere.mp4"])
+    assert "nowhere.mp4: there is no such file" in capsys.readouterr().err
