@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,13 @@ from runs.benchmarks import data, everything, model, train
 
 def test_the_others_run_with_their_own_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[tuple[str, argparse.Namespace]] = []
+
+    def noted(name: str, options: argparse.Namespace) -> int:
+        called.append((name, options))
+        return 0
+
     for module in (model, train, data):
-        name = module.__name__.rsplit(".", 1)[-1]
-        monkeypatch.setattr(module, "run", lambda options, name=name: called.append((name, options)) or 0)
+        monkeypatch.setattr(module, "run", partial(noted, module.__name__.rsplit(".", 1)[-1]))
     parser = argparse.ArgumentParser()
     everything.add_options(parser)
     options = parser.parse_args(["a.mp4", "--quick", "--output", str(tmp_path)])
