@@ -30,10 +30,10 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from datasets.batch import VideoBatch, VideoSample, collate
 from datasets.samplers import Batches
 from datasets.video_dataset import SampleKey, UnreadableVideoError, VideoDataset
+from utils.fork_server import fork_server_context
 
 Fetched = VideoBatch | UnreadableVideoError
 
-_PRELOADED = ["torch", "torch.utils.data", "torchvision.transforms.v2", "numpy", "av"]
 _NO_ROW = -1.0
 _CHECK_PERIOD = 1.0  # seconds
 
@@ -247,12 +247,7 @@ def _end_with_parent() -> None:
 
 
 def _clean_context() -> multiprocessing.context.BaseContext:
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    # Only libraries: the server does not look where we do, and another package may be called `datasets`.
-    context.set_forkserver_preload(_PRELOADED)
-    return context
+    return fork_server_context() or multiprocessing.get_context("spawn")
 
 
 def _kill(processes: Sequence[BaseProcess]) -> None:

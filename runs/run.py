@@ -10,6 +10,7 @@ else.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,9 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from runs.cli import parse_command, readable_errors
+from runs.config import RunConfig
 from runs.preflight import check_paths
+from utils.fork_server import start_fork_server
 
 
 def main(arguments: list[str]) -> int:
@@ -25,9 +28,17 @@ def main(arguments: list[str]) -> int:
     with readable_errors():
         invocation = parse_command(arguments, description=__doc__ or "")
         check_paths(invocation.config)
+        _start_imports_of_workers(invocation.config)
         from runs.launch import launch  # torch is imported only now: mistakes are told before
 
         return launch(invocation, arguments)
+
+
+def _start_imports_of_workers(config: RunConfig) -> None:
+    """Where this process is sure to read videos itself, rather than to start others that do."""
+    trains_here = "RANK" in os.environ or config.num_gpus in (0, 1)
+    if trains_here and config.data_loader.num_workers:
+        start_fork_server()
 
 
 if __name__ == "__main__":

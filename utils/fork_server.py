@@ -1,0 +1,36 @@
+"""The server that worker processes are forked from, started before it is needed. Torch-free.
+
+It imports the workers' libraries once, which takes seconds: as long as the main process needs for its own
+imports and for building a network, beside which it can happen.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+
+# Only libraries: the server does not look where we do, and another package may be called `datasets`.
+WORKER_LIBRARIES = ("torch", "torch.utils.data", "torchvision.transforms.v2", "numpy", "av")
+
+
+def fork_server_context() -> multiprocessing.context.BaseContext | None:
+    """The context whose processes come from the server; None where the system has no such thing."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return None
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(WORKER_LIBRARIES))
+    return context
+
+
+def start_fork_server() -> None:
+    """Let the server begin its imports; returns at once. Later calls, and first workers, find it running."""
+    if fork_server_context() is None:
+        return
+    from multiprocessing import forkserver
+
+    # The server ignores Ctrl-C, but only after its imports: until then it must not see one.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
