@@ -34,6 +34,8 @@ class ModelSettings:
     precision: str
     threads: int | None
     compile_regions: bool
+    contenders: tuple[str, ...] = ()
+    """Only these; empty: all."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +55,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="cpu or cuda (default: a GPU where there is one)")
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"))
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+    parser.add_argument(
+        "--contenders",
+        nargs="+",
+        metavar="NAME",
+        default=[],
+        help="only these rows of the table (default: all)",
+    )
     parser.add_argument("--compile", action="store_true", help="torch.compile for this project's network")
     parser.add_argument(
         "--quick", action="store_true", help="one clip, two rounds: for checks, not for figures"
@@ -82,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
                 precision=options.precision,
                 threads=options.threads,
                 compile_regions=options.compile,
+                contenders=tuple(options.contenders),
             )
         )
         for frames in options.frames

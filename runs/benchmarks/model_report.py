@@ -51,7 +51,9 @@ class ModelMeasurement:
         bounds = {label: bound for label, _, _, bound in RATIOS if bound is not None}
         ratios = self.ratios()
         disagrees = self.difference > (1e-4 if self.precision == "float32" else 0.1)
-        return disagrees or any(statistics.median(ratios[label]) > bound for label, bound in bounds.items())
+        return disagrees or any(
+            statistics.median(ratios[label]) > bound for label, bound in bounds.items() if label in ratios
+        )
 
 
 def write_report(found: Sequence[ModelMeasurement], folder: Path) -> str:

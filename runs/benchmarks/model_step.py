@@ -19,6 +19,7 @@ from models.interface import apply_roles
 from runs.benchmarks.model_report import ModelMeasurement
 from runs.benchmarks.reference_dist import ReferenceDist
 from utils.compilation import compile_blocks
+from utils.config import ConfigError
 from utils.memory import peak_memory_bytes, reset_peak_memory
 from utils.versions import versions
 
@@ -77,9 +78,12 @@ class Bench:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All contenders."""
-        kind = self.smaller
-        return (*CONTENDERS, f"training step, {kind}", f"inference, {kind}") if kind else CONTENDERS
+        """The contenders that are asked for. Raises ConfigError for others than there are."""
+        kind, wanted = self.smaller, self.settings.contenders
+        known = (*CONTENDERS, f"training step, {kind}", f"inference, {kind}") if kind else CONTENDERS
+        if unknown := set(wanted) - set(known):
+            raise ConfigError(f"no contender is called {min(unknown)!r}; there are {', '.join(known)}")
+        return tuple(name for name in known if name in wanted or not wanted)
 
     def contender(self, name: str) -> Callable[[], None]:
         """The function of that name."""
