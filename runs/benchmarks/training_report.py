@@ -126,7 +126,8 @@ def draw(found: Sequence[Measurement]) -> Any:
     for panel, (name, values) in zip(axes, panels, strict=True):
         colours = ["tab:red" if label == "DiST" else "tab:blue" for label in labels]
         bars = panel.barh(labels, values, color=colours)
-        panel.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
+        labels_of_bars = [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values]
+        panel.bar_label(bars, labels_of_bars, padding=3, fontsize=8)
         panel.invert_yaxis()
         panel.margins(x=0.12)
         panel.set_xlabel(name)
