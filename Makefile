@@ -1,6 +1,7 @@
 # make demo    the whole job on a small data set: data, frozen CLIP, DiST, training, multi-view test, report
 # make test    ruff, mypy and pytest
 # make slow    the tests that take minutes
+# make speed   DiST beside a plain implementation: fails only on a ratio far outside its bounds
 #
 # Both create .venv on the first call, and again when setup.py has changed. PYTHON chooses the interpreter:
 #     make test PYTHON=python3.12
@@ -12,10 +13,10 @@ INSTALLED := $(VENV)/.installed
 EXTRAS := dev,tensorboard,export,remote,torchcodec
 TEST_PROCESSES ?= auto
 
-.PHONY: help demo test slow clean
+.PHONY: help demo test slow speed clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 
 demo: $(INSTALLED)
 	$(BIN)/python runs/demo.py $(ARGS)
@@ -27,6 +28,9 @@ test: $(INSTALLED)
 
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+speed: $(INSTALLED)
+	$(BIN)/python runs/benchmark.py model --quick --check $(ARGS)
 
 # `make` compares times: the stamp is older than setup.py when the requirements may have changed.
 $(INSTALLED): setup.py
