@@ -98,13 +98,20 @@ def _draw(found: Sequence[ModelMeasurement], path: Path) -> None:
     figure = Figure(figsize=(9, 4), layout="constrained")
     times, memory = figure.subplots(1, 2)
     labels = [f"{m.settings['frames']} frames\nbatch {m.settings['batch']}" for m in found]
+    # where only the clips' length varies, a straight line says that the cost grows with it
+    lengths = [m.settings["frames"] for m in found]
+    numeric = len(set(lengths)) == len(found) > 1
+    places = lengths if numeric else list(range(len(found)))
     for name in found[0].seconds:
-        times.plot(labels, [statistics.median(m.seconds[name]) for m in found], marker="o", label=name)
-        memory.plot(labels, [m.memory_gib.get(name, float("nan")) for m in found], marker="o", label=name)
+        times.plot(places, [statistics.median(m.seconds[name]) for m in found], marker="o", label=name)
+        memory.plot(places, [m.memory_gib.get(name, float("nan")) for m in found], marker="o", label=name)
     times.set_ylabel("seconds")
     memory.set_ylabel("GiB, peak")
     for axes in (times, memory):
+        axes.set_xticks(places, labels)
         axes.set_ylim(bottom=0)
+        if numeric:
+            axes.set_xlim(left=0)
         axes.grid(alpha=0.3)
     times.legend(fontsize="small")
     figure.savefig(path, dpi=120)
