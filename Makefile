@@ -3,7 +3,7 @@
 # make slow    the tests that take minutes
 # make speed   DiST beside a plain implementation: fails only on a ratio far outside its bounds
 #
-# Both create .venv on the first call, and again when setup.py has changed. PYTHON chooses the interpreter:
+# All create .venv on the first call, and again when setup.py has changed. PYTHON chooses the interpreter:
 #     make test PYTHON=python3.12
 
 PYTHON ?= python3

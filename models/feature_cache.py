@@ -68,8 +68,10 @@ class FeatureCache:
         self._pending: tuple[Sequence[int], Sequence[bytes]] | None = None
         self.reads = self.writes = 0
         facts = {"slots": slots, "shape": vars(shape), **facts}
-        self.was_outdated = _outdated(folder, facts)
-        if self.was_outdated or not self._digests.exists():
+        found = _facts_of(folder)
+        is_current = found == json.loads(json.dumps(facts))
+        self.was_outdated = found is not None and not is_current
+        if not is_current:
             self._make(folder, facts)
         self._values = np.memmap(self._features, _STORED, "r+", shape=(slots, shape.values))
         self._seen = np.memmap(self._digests, np.uint8, "r+", shape=(slots, DIGEST_BYTES))
@@ -136,7 +138,8 @@ class FeatureCache:
 
     def _make(self, folder: Path, facts: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in (self._digests, self._features):
+        facts_file = folder / "facts.json"  # goes first and comes last: with it, the cache is whole
+        for path in (facts_file, self._digests, self._features):
             path.unlink(missing_ok=True)
         needed, free = self.gigabytes(self.slots, self.shape), shutil.disk_usage(folder).free / 1e9
         if needed > free:
@@ -147,16 +150,15 @@ class FeatureCache:
         for path, size in ((self._features, self.shape.values * 2), (self._digests, DIGEST_BYTES)):
             with path.open("wb") as file:
                 file.truncate(self.slots * size)  # takes room as it is filled
-        (folder / "facts.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
+        facts_file.write_text(json.dumps(facts, indent=1, sort_keys=True))
 
 
-def _outdated(folder: Path, facts: Mapping[str, Any]) -> bool:
-    """Whether there is a cache that was made under other facts."""
+def _facts_of(folder: Path) -> Any:
+    """What a cache was made under; None where there is none, or one whose making was cut short."""
     try:
-        found = json.loads((folder / "facts.json").read_text())
+        return json.loads((folder / "facts.json").read_text())
     except (OSError, ValueError):
-        return False
-    return bool(found != json.loads(json.dumps(facts)))
+        return None
 
 
 def _restored(stored: Tensor) -> Tensor:

@@ -16,11 +16,13 @@ from models.layers.attention import ResidualAttentionBlock
 from models.layers.int8 import Int8Block
 
 
-def keep_frozen_tower_in(tower: VisionTower, kind: str, half: torch.dtype | None = None) -> None:
+def keep_frozen_tower_in(
+    tower: VisionTower, kind: str, half: torch.dtype | None = None, *, compiled: bool = False
+) -> None:
     """Give the tower's blocks stand-ins of its present weights; call again when those have changed.
 
     kind: fp32 (none), int8 (a CPU's kernels, dynamic quantisation), half (copies in `half`, bfloat16 or
-    float16, on the blocks' device, while the originals wait in the host's memory; None: nothing changes).
+    float16, on the blocks' device, while the originals wait in the host's memory; None: nothing changes). compiled: copies go through torch.compile, as the blocks do.
     Raises ValueError for a tower that is trained, and for int8 on another device than a CPU.
     """
     blocks = [block for block in tower.transformer.resblocks if isinstance(block, ResidualAttentionBlock)]
@@ -30,7 +32,7 @@ def keep_frozen_tower_in(tower: VisionTower, kind: str, half: torch.dtype | None
     if kind == "int8":
         tower.stand_ins = tuple(Int8Block(block) for block in blocks)
     elif kind == "half" and half is not None:
-        tower.stand_ins = tuple(_HalfBlock(block, device, half) for block in blocks)
+        tower.stand_ins = tuple(_HalfBlock(block, device, half, compiled) for block in blocks)
         _move(tower.transformer, torch.device("cpu"))
     else:
         tower.stand_ins = ()
@@ -40,8 +42,12 @@ def keep_frozen_tower_in(tower: VisionTower, kind: str, half: torch.dtype | None
 class _HalfBlock:
     """A copy of a block whose weights need no conversion at every step."""
 
-    def __init__(self, block: ResidualAttentionBlock, device: torch.device, kind: torch.dtype) -> None:
+    def __init__(
+        self, block: ResidualAttentionBlock, device: torch.device, kind: torch.dtype, compiled: bool
+    ) -> None:
         self.copy = copy.deepcopy(block).to(device, kind)
+        if compiled:  # a copy of a compiled module is not
+            self.copy.compile()
         self.kind = kind
 
     def __call__(self, x: Tensor) -> Tensor:

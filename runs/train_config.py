@@ -44,8 +44,8 @@ class TrainConfig:
     """K: keep the frozen features of K augmented clips per video, which the epochs take in turn, in a file;
     for small data sets and many epochs. 0: none are kept, and every epoch draws new clips."""
     feature_cache_dir: str = ""
-    """Folder of that file, which other runs on the same clips may share; empty: feature_cache in
-    OUTPUT_DIR."""
+    """Folder of that file, which all machines of a run see and other runs on the same clips may share;
+    empty: feature_cache in OUTPUT_DIR."""
     activation_checkpointing: bool = False
     """Recompute the branch's activations in the backward pass instead of keeping them: slower, less
     memory."""

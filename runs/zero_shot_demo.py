@@ -4,7 +4,7 @@
 
 Data and tiny CLIP (made unless they are there), training on the captions of three quarters of the
 combinations of motion and appearance, then two questions about the others: what moves how, and what does it
-look like. Writes zero_shot/result.md, result.json and fusion.png. The same command goes on where it stopped.
+look like. Writes zero_shot/result.md and fusion.png. The same command goes on where it stopped.
 """
 
 from __future__ import annotations

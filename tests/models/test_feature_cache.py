@@ -78,6 +78,14 @@ def test_other_facts_empty_the_cache(tmp_path: Path) -> None:
     assert renewed.was_outdated and renewed.filled == 0
 
 
+def test_a_cache_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    _, shape = tower_and_shape()
+    FeatureCache(tmp_path, 1, shape, FACTS)
+    (tmp_path / "facts.json").unlink()  # comes last
+    (tmp_path / "features.f16").write_bytes(b"")
+    assert FeatureCache(tmp_path, 5, shape, FACTS).filled == 0
+
+
 def test_a_disk_without_room_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
