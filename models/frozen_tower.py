@@ -22,8 +22,9 @@ def keep_frozen_tower_in(
     """Give the tower's blocks stand-ins of its present weights; call again when those have changed.
 
     kind: fp32 (none), int8 (a CPU's kernels, dynamic quantisation), half (copies in `half`, bfloat16 or
-    float16, on the blocks' device, while the originals wait in the host's memory; None: nothing changes). compiled: copies go through torch.compile, as the blocks do.
-    Raises ValueError for a tower that is trained, and for int8 on another device than a CPU.
+    float16, on the blocks' device, while the originals wait in the host's memory; None: nothing changes).
+    compiled: copies go through torch.compile, as the blocks do. Raises ValueError for a tower that is
+    trained, and for int8 on another device than a CPU.
     """
     blocks = [block for block in tower.transformer.resblocks if isinstance(block, ResidualAttentionBlock)]
     if any(parameter.requires_grad for parameter in tower.parameters()):
