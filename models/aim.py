@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.clip import Clip, patchify
+from models.clip import Clip
 from models.interface import Role, VideoFeatures, VideoModel
 from models.layers.attention import ResidualAttentionBlock
 from models.layers.drop_path import DropPath
+from models.layers.patches import patchify
 from models.layers.temporal import interpolate_in_time
 from models.peer_config import AimConfig
 

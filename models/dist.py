@@ -22,16 +22,26 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
-from models.clip import Clip, patchify
+from models.clip import Clip
 from models.config import DistConfig
 from models.interface import Role, VideoFeatures, VideoModel
 from models.layers.attention import SingleQueryAttention
 from models.layers.basic import LayerNorm, Mlp, quick_gelu
+from models.layers.exchange import exchange, side_by_side
+from models.layers.recomputing import (
+    linear_of_norm,
+    linear_of_quick_gelu,
+    spatial_convolution_of_quick_gelu,
+)
 from models.layers.tadaconv import TemporalCalibration
-from models.layers.temporal import TemporalConv, interpolate_in_time, temporal_convolution
+from models.layers.temporal import (
+    TemporalConv,
+    interpolate_in_time,
+    temporal_convolution_of_norm,
+    temporal_convolution_of_patches,
+)
 
 _HEAD_WIDTH = 64
 _PUBLISHED_STD = 0.02
@@ -59,11 +69,11 @@ class TemporalStem(nn.Module):
         self.weight = nn.Parameter(torch.empty(sizes.temporal, 3, frames, sizes.patch, sizes.patch))
         self.bias = nn.Parameter(torch.zeros(sizes.temporal))
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches (B,T,N,3pp) → (B,T,N,M)."""
+    def forward(self, frames: Tensor) -> Tensor:
+        """frames (B,T,3,H,W) → (B,T,N,M)."""
         # (M,3,t,p,p) -> (M,3pp,t): a temporal convolution whose input channels are a patch's pixels
         weight = self.weight.permute(0, 1, 3, 4, 2).flatten(1, 3)
-        return temporal_convolution(patches, weight, self.bias)
+        return temporal_convolution_of_patches(frames, self.weight.shape[-1], weight, self.bias)
 
 
 class TemporalBlock(nn.Module):
@@ -78,12 +88,22 @@ class TemporalBlock(nn.Module):
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """x (B,T,N,M) with N = rows · columns of `grid` → the same shape."""
+        return quick_gelu(self.before_activation(x, grid))
+
+    def before_activation(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """`forward` without its last QuickGELU."""
         b, t, n, _ = x.shape
-        y = self.calibration(quick_gelu(self.temporal_conv(self.ln(x))))
-        # a view: (B·T, M', rows, columns) with the channels last in memory, which the kernels like
-        images = y.view(b * t, *grid, -1).permute(0, 3, 1, 2)
-        y = self.spatial_conv(images).permute(0, 2, 3, 1).reshape(b, t, n, -1)
-        return quick_gelu(x + y)
+        over_time, over_space = self.temporal_conv, self.spatial_conv
+        y = temporal_convolution_of_norm(x, self.ln, over_time.weight, over_time.bias)
+        # views: the channels are last in memory, which the kernels like
+        if isinstance(self.calibration, TemporalCalibration):
+            images = self.calibration(quick_gelu(y)).view(b * t, *grid, -1).permute(0, 3, 1, 2)
+            y = over_space(images).permute(0, 2, 3, 1)
+        else:
+            images = y.view(b * t, *grid, -1)
+            assert over_space.bias is not None
+            y = spatial_convolution_of_quick_gelu(images, over_space.weight, over_space.bias)
+        return x + y.reshape(b, t, n, -1)
 
 
 class ToIntegration(nn.Module):
@@ -97,13 +117,18 @@ class ToIntegration(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B,T,N,M) → (B,S,1+N,C)."""
-        b, t = x.shape[:2]
-        alpha = self.weight.shape[2]
-        # the α frames of a sparse frame side by side in the channels: the strided kernel is a Linear on them
-        groups = rearrange(x, "b (s a) n m -> b s n (a m)", a=alpha)
-        tokens = F.linear(groups, self.weight[..., 0, 0].transpose(1, 2).flatten(1), self.bias)
-        class_token = interpolate_in_time(self.class_token, t // alpha).to(tokens.dtype)
-        return torch.cat([class_token[None, :, None].expand(b, -1, -1, -1), tokens], dim=2)
+        groups = side_by_side(x, self.weight.shape[2])
+        tokens = F.linear(groups, self.matrix(), self.bias)
+        class_token = self.class_tokens(groups.shape[1]).to(tokens.dtype)
+        return torch.cat([class_token[None, :, None].expand(len(x), -1, -1, -1), tokens], dim=2)
+
+    def matrix(self) -> Tensor:
+        """The strided kernel as a Linear's weight (C, α·M) on the α frames side by side."""
+        return self.weight[..., 0, 0].transpose(1, 2).flatten(1)
+
+    def class_tokens(self, sparse_frames: int) -> Tensor:
+        """One for each sparse frame (S,C)."""
+        return interpolate_in_time(self.class_token, sparse_frames)
 
 
 class TemporalMlp(nn.Module):
@@ -121,7 +146,7 @@ class TemporalMlp(nn.Module):
 
     def mix(self, hidden: Tensor) -> Tensor:
         """What follows c_fc: hidden (B,S,L,H) → (B,S,L,C)."""
-        return self.c_proj(quick_gelu(self.conv(hidden)))
+        return linear_of_quick_gelu(self.conv(hidden), self.c_proj.weight, self.c_proj.bias)
 
 
 class IntegrationBlock(nn.Module):
@@ -145,10 +170,10 @@ class IntegrationBlock(nn.Module):
             ),
             strict=True,
         )
-        normed = F.layer_norm(m.float(), m.shape[-1:], eps=self.ln.eps).to(m.dtype)
-        hidden = F.linear(normed, torch.cat(weights), torch.cat(biases))
+        hidden = linear_of_norm(m, torch.cat(weights), torch.cat(biases), self.ln.eps)
         spatial, temporal = hidden.split([len(weight) for weight in weights], dim=-1)
-        return self.mlp.c_proj(quick_gelu(spatial)) + self.temporal_mlp.mix(temporal)
+        out = self.mlp.c_proj
+        return linear_of_quick_gelu(spatial, out.weight, out.bias) + self.temporal_mlp.mix(temporal)
 
 
 class DistStep(nn.Module):
@@ -180,21 +205,36 @@ class DistStep(nn.Module):
         if r is not None:
             m = m + r
         if x is not None and self.temporal_block is not None:
-            x, m = self._exchange(self.temporal_block(x, grid), m)
+            x, m = self._exchange(self.temporal_block.before_activation(x, grid), m)
         return x, self.integration_block(m), m
 
-    def _exchange(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-        """x and m with each other's messages, both made of the values before the exchange."""
-        joined = m if self.to_integration is None else m + self.to_integration(x)
-        if self.to_temporal is None:
+    def _exchange(self, before: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        """x and m with each other's messages, both made of the values before the exchange; x's last
+        activation, too.
+        """
+        to_temporal, to_integration = self.to_temporal, self.to_integration
+        if to_temporal is not None and to_integration is not None and not self.is_last:
+            joined, x = exchange(
+                before,
+                m,
+                to_integration.matrix(),
+                to_integration.bias,
+                to_integration.class_tokens(m.shape[1]),
+                to_temporal.weight,
+                to_temporal.bias,
+            )
+            return x, joined
+        x = quick_gelu(before)
+        joined = m if to_integration is None else m + to_integration(x)
+        if to_temporal is None:
             return x, joined
         if self.is_last:
             # Nothing reads the temporal features any more. The release has the weights all the same; as a
             # zero they stay part of the graph, whose every weight distributed training expects a gradient of.
-            return x, joined + 0.0 * (self.to_temporal.weight.sum() + self.to_temporal.bias.sum())
+            return x, joined + 0.0 * (to_temporal.weight.sum() + to_temporal.bias.sum())
         b, t, n, width = x.shape
         # of all tokens, then without the class token: slicing the narrower side copies less
-        message = self.to_temporal(m)[:, :, 1:].unsqueeze(2)  # (B,S,1,N,M)
+        message = to_temporal(m)[:, :, 1:].unsqueeze(2)  # (B,S,1,N,M)
         # nearest-neighbour upsampling by α is a broadcast
         return (x.view(b, m.shape[1], -1, n, width) + message).view(b, t, n, width), joined
 
@@ -274,12 +314,12 @@ class DistBranch(nn.Module):
         if zero_spatial_query:
             self.spatial_query.zero_()
 
-    def forward(self, patches: Tensor, stream: Iterator[Tensor], grid: tuple[int, int]) -> VideoFeatures:
-        """Patches (B,T,N,3pp) of the dense frames and the frozen encoder's stream → embeddings.
+    def forward(self, frames: Tensor, stream: Iterator[Tensor], grid: tuple[int, int]) -> VideoFeatures:
+        """The dense frames (B,T,3,H,W) and the frozen encoder's stream → embeddings.
 
         stream: the tokens (B,S,L,D) of each selected layer, then the frame embeddings (B,S,E).
         """
-        x, r = None if self.stem is None else self.stem(patches), None
+        x, r = None if self.stem is None else self.stem(frames), None
         for step in self.steps:
             tokens = next(stream)
             x, r, m = step(x, r, tokens, grid)
@@ -315,7 +355,7 @@ class Dist(VideoModel):
             raise ValueError(f"a clip of {t} frames does not divide by SPARSE_SAMPLE_ALPHA {alpha}")
         frames = video.transpose(1, 2)
         stream = self.clip.visual.stream(frames[:, ::alpha], self.sizes.layers)
-        return self.branch(patchify(frames, patch), stream, (height // patch, width // patch))
+        return self.branch(frames, stream, (height // patch, width // patch))
 
     @property
     def frames_are_clips(self) -> bool:

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers.basic import Activation, LayerNorm, Mlp, quick_gelu
+from models.layers.basic import Activation, LayerNorm, Mlp, needs_graph, quick_gelu
+from models.layers.scratch import linear_into_scratch
 
 
 class _PackedAttention(nn.Module):
@@ -32,14 +33,22 @@ class SelfAttention(_PackedAttention):
 
     def forward(self, x: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
         """x (n, L, width) → (n, L, width). mask: additive or boolean, as torch's attention takes it."""
-        query, key, value = self.project(x)
+        if needs_graph(x, self.in_proj_weight):
+            query, key, value = self.project(x)
+        else:
+            rows = x.reshape(-1, x.shape[-1])
+            packed = linear_into_scratch(rows, self.in_proj_weight, self.in_proj_bias, "attention")
+            query, key, value = self._split(packed.view(*x.shape[:2], -1))
         return self.mix(query, key, value, causal=causal, mask=mask)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (n, L, width) → query, key and value, each (n, heads, L, head width)."""
-        n, length, width = x.shape
-        packed = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-        split = packed.view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        return self._split(F.linear(x, self.in_proj_weight, self.in_proj_bias))
+
+    def _split(self, packed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, L, 3·width) → three times (n, heads, L, head width)."""
+        n, length, width = packed.shape
+        split = packed.view(n, length, 3, self.heads, width // (3 * self.heads)).permute(2, 0, 3, 1, 4)
         query, key, value = split.unbind(0)
         return query, key, value
 

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.scratch import linear_into_scratch
+
 QUICK_GELU_SLOPE = 1.702
 
 Activation = Callable[[Tensor], Tensor]
@@ -48,6 +50,11 @@ class LayerNorm(nn.LayerNorm):
         return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
 
 
+def needs_graph(*tensors: Tensor) -> bool:
+    """Whether autograd records what is computed from these."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
 class Mlp(nn.Module):
     """Linear, activation, Linear over the channels."""
 
@@ -59,18 +66,15 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., width) → (..., width)."""
-        if self.activation is quick_gelu and not self._needs_graph(x):
+        if self.activation is quick_gelu and not needs_graph(x, self.c_fc.weight):
             return self._without_graph(x)
         return self.c_proj(self.activation(self.c_fc(x)))
-
-    def _needs_graph(self, x: Tensor) -> bool:
-        return torch.is_grad_enabled() and (x.requires_grad or self.c_fc.weight.requires_grad)
 
     def _without_graph(self, x: Tensor) -> Tensor:
         """The same with QuickGELU's factors inside the products and its silu in place: two passes less."""
         rows = x.reshape(-1, x.shape[-1])
         slope = QUICK_GELU_SLOPE
-        hidden = torch.addmm(self.c_fc.bias * slope, rows, self.c_fc.weight.t(), alpha=slope)
+        hidden = linear_into_scratch(rows, self.c_fc.weight, self.c_fc.bias, "mlp", factor=slope)
         hidden = F.silu(hidden, inplace=True)
         out = torch.addmm(self.c_proj.bias, hidden, self.c_proj.weight.t(), alpha=1 / slope)
         return out.view(*x.shape[:-1], -1)

@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.patches import linear_of_patches
+from models.layers.recomputing import linear_of_norm
+
 
 class _ShiftedSum(torch.autograd.Function):
     """Sum over j of z[:, :, :, j] moved by k//2 − j frames, with zeros beyond both ends."""
@@ -56,11 +59,39 @@ def temporal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     x (B, T, P, C), weight (C', C, k, ...) with k odd and only ones after it, bias (C') → (B, T, P, C').
     """
+    return _shifted_sum(F.linear(x, *_stacked(weight, bias)), weight)
+
+
+def temporal_convolution_of_patches(images: Tensor, patch: int, weight: Tensor, bias: Tensor) -> Tensor:
+    """`temporal_convolution` of the images' patches, which are not kept for the backward pass.
+
+    images (B, T, 3, H, W), weight (C', 3·p·p, k), bias (C') → (B, T, N, C').
+    """
+    stacked, biases = _stacked(weight, bias)
+    return _shifted_sum(linear_of_patches(images, stacked, biases, patch), weight)
+
+
+def temporal_convolution_of_norm(x: Tensor, norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> Tensor:
+    """`temporal_convolution` of norm(x), of which nothing but x is kept for the backward pass."""
+    stacked, biases = _stacked(weight, bias)
+    biases = biases + stacked @ norm.bias
+    return _shifted_sum(linear_of_norm(x, stacked * norm.weight, biases, norm.eps), weight)
+
+
+def _stacked(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """The kernel's k matrices one below the other (k·C', C), and their biases (k·C').
+
+    All of the bias is the middle one's, as every frame receives from itself.
+    """
     out_channels, in_channels, kernel = weight.shape[:3]
     stacked = weight.reshape(out_channels, in_channels, kernel).permute(2, 0, 1).reshape(-1, in_channels)
-    products = F.linear(x, stacked)
-    z = products.view(*products.shape[:-1], kernel, out_channels)
-    return _ShiftedSum.apply(z) + bias.to(z.dtype)
+    before = kernel // 2 * out_channels
+    return stacked, F.pad(bias, (before, len(stacked) - before - out_channels))
+
+
+def _shifted_sum(products: Tensor, weight: Tensor) -> Tensor:
+    out_channels, _, kernel = weight.shape[:3]
+    return _ShiftedSum.apply(products.view(*products.shape[:-1], kernel, out_channels))
 
 
 class TemporalConv(nn.Module):

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.clip import Clip, build_clip, describe_architecture, patchify
+from models.clip import Clip, build_clip, describe_architecture
 from models.clip_weights import without_text_prefix
 from models.key_table import ConversionError
+from models.layers.patches import patchify
 from models.tiny_architectures import TINY_ARCHITECTURES
 
 

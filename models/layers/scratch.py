@@ -1,0 +1,46 @@
+"""Memory that is used again: buffers of products whose results do not outlive the call.
+
+On a CPU a product's result of tens of megabytes comes from the system anew each time, page by page; for the
+wide products of a frozen transformer that is a tenth of their time. A buffer that stays is written to at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from math import prod
+
+import torch
+from torch import Tensor
+
+_kept = threading.local()
+
+
+def linear_into_scratch(x: Tensor, weight: Tensor, bias: Tensor, purpose: str, factor: float = 1.0) -> Tensor:
+    """(x Wᵀ + bias) · factor without a graph: x (rows, in), weight (out, in), bias (out) → (rows, out).
+
+    The result is valid until the next call for the same purpose in the same thread.
+    """
+    size = (len(x), len(weight))
+    scaled = bias if factor == 1 else bias * factor
+    if not _may_use_scratch(x, weight):
+        return torch.addmm(scaled, x, weight.t(), alpha=factor)
+    buffer = _scratch(f"{purpose} {x.dtype}", prod(size), x.dtype).view(size)
+    return torch.addmm(scaled, x, weight.t(), alpha=factor, out=buffer)
+
+
+def _may_use_scratch(x: Tensor, weight: Tensor) -> bool:
+    """Whether this is a plain product on a CPU: neither traced, nor given other types by autocast."""
+    if x.device.type != "cpu" or x.dtype != weight.dtype or torch.compiler.is_compiling():
+        return False
+    return x.dtype != torch.float32 or not torch.is_autocast_enabled("cpu")
+
+
+def _scratch(key: str, values: int, kind: torch.dtype) -> Tensor:
+    buffers: dict[str, Tensor] = _kept.__dict__
+    buffer = buffers.get(key)
+    if buffer is None or len(buffer) < values:
+        buffers.pop(key, None)
+        with torch.inference_mode(False):  # it may serve both inside and outside
+            buffer = torch.empty(values, dtype=kind)
+        buffers[key] = buffer
+    return buffer[:values]
