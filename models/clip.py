@@ -92,10 +92,11 @@ class VisionTower(nn.Module):
         return F.linear(patches.to(self.conv1.weight.dtype), self.conv1.weight.flatten(1))
 
     def blocks(self, tokens: Tensor) -> Iterator[Tensor]:
-        """The tokens (n,1+N,D) after each block, as they are computed."""
+        """The tokens (n,1+N,D) after each block, as they are computed, in the type of those given."""
+        kind = tokens.dtype
         for block in self.stand_ins or self.transformer.resblocks:
             tokens = self._by_groups(block, tokens)
-            yield tokens
+            yield tokens.to(kind)
 
     def _by_groups(self, block: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
         """block(tokens), some images at a time where that is faster: on a CPU, without a graph.
@@ -104,7 +105,9 @@ class VisionTower(nn.Module):
         tens of megabytes in one piece come from the system anew each time, page by page.
         """
         needs_graph = torch.is_grad_enabled() and (tokens.requires_grad or self._is_trained)
-        if tokens.device.type != "cpu" or needs_graph or torch.compiler.is_compiling():
+        # autocast would give every group its own copy of the weights in half precision
+        casts = torch.is_autocast_enabled("cpu") and not self.stand_ins
+        if tokens.device.type != "cpu" or needs_graph or casts or torch.compiler.is_compiling():
             return block(tokens)
         group = max(1, _GROUP_VALUES // (tokens.shape[1] * self._widest))
         if len(tokens) <= group:

@@ -174,9 +174,10 @@ class BackboneConfig:
     freeze_visual: bool = True
     """Whether the image tower stays as it is."""
     frozen_precision: Literal["fp32", "half", "int8"] = "fp32"
-    """What the blocks of a frozen image tower keep their weights in while it runs. half: the run's half
-    precision (less memory on a GPU); int8: 8-bit integers on a CPU, several times as fast and less exact.
-    Checkpoints and exports are not touched."""
+    """What the blocks of a frozen image tower keep their weights in and compute in. half: the run's half
+    precision, bfloat16 in a float32 run (less memory on a GPU, the fastest on a CPU with bfloat16 units);
+    int8: 8-bit integers on a CPU, faster than fp32 and less exact than half. Checkpoints and exports are not
+    touched."""
     dist: DistConfig = field(default_factory=DistConfig)
     stan: StanConfig = field(default_factory=StanConfig)
     st_adapter: StAdapterConfig = field(default_factory=StAdapterConfig)

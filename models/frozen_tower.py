@@ -17,14 +17,14 @@ from models.layers.int8 import Int8Block
 
 
 def keep_frozen_tower_in(
-    tower: VisionTower, kind: str, half: torch.dtype | None = None, *, compiled: bool = False
+    tower: VisionTower, kind: str, half: torch.dtype = torch.bfloat16, *, compiled: bool = False
 ) -> None:
     """Give the tower's blocks stand-ins of its present weights; call again when those have changed.
 
     kind: fp32 (none), int8 (a CPU's kernels, dynamic quantisation), half (copies in `half`, bfloat16 or
-    float16, on the blocks' device, while the originals wait in the host's memory; None: nothing changes).
-    compiled: copies go through torch.compile, as the blocks do. Raises ValueError for a tower that is
-    trained, and for int8 on another device than a CPU.
+    float16, on the blocks' device; on a GPU the originals wait in the host's memory). compiled: copies go
+    through torch.compile, as the blocks do. Raises ValueError for a tower that is trained, and for int8 on
+    another device than a CPU.
     """
     blocks = [block for block in tower.transformer.resblocks if isinstance(block, ResidualAttentionBlock)]
     if any(parameter.requires_grad for parameter in tower.parameters()):
@@ -32,7 +32,7 @@ def keep_frozen_tower_in(
     device = tower.conv1.weight.device
     if kind == "int8":
         tower.stand_ins = tuple(Int8Block(block) for block in blocks)
-    elif kind == "half" and half is not None:
+    elif kind == "half":
         tower.stand_ins = tuple(_HalfBlock(block, device, half, compiled) for block in blocks)
         _move(tower.transformer, torch.device("cpu"))
     else:

@@ -19,6 +19,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from runs.cli import readable_errors
+from utils.huge_pages import prefer_huge_pages
 
 COMMANDS = {
     "data": ("runs.benchmarks.data", "how fast clips come"),
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> int:
     for name, (module, line) in COMMANDS.items():
         importlib.import_module(module).add_options(commands.add_parser(name, help=line, description=line))
     options = parser.parse_args(arguments)
+    prefer_huge_pages()
     with readable_errors():
         module, _ = COMMANDS[options.command]
         code: int = importlib.import_module(module).run(options)

@@ -21,10 +21,12 @@ from runs.cli import parse_command, readable_errors
 from runs.config import RunConfig
 from runs.preflight import check_paths
 from utils.fork_server import start_fork_server
+from utils.huge_pages import prefer_huge_pages
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns its exit code."""
+    prefer_huge_pages()
     with readable_errors():
         invocation = parse_command(arguments, description=__doc__ or "")
         check_paths(invocation.config)

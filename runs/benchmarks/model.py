@@ -12,10 +12,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from runs.benchmarks.model_report import ModelMeasurement, write_report
+from utils.huge_pages import SETTING
 
 QUICK = {"batch": 1, "rounds": 2}
 
@@ -107,6 +111,26 @@ def _measured(settings: ModelSettings) -> ModelMeasurement:
     measurement = measure_times(settings)
     memory = {}
     for name in measurement.seconds:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        # The obvious implementation allocates as torch does by itself, ours as runs/run.py lets it.
+        plain = name.startswith(("baseline", "open_clip"))
+        with (
+            _environment({SETTING: "0"} if plain else {}),
+            ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
+        ):
             memory[name] = process.submit(peak_memory, name, settings).result()
     return dataclasses.replace(measurement, memory_gib=memory)
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Processes started inside have these variables."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -14,10 +14,10 @@ RATIOS = (
     ("training step / baseline step", "training step", "baseline step", 1.5),
     ("training step / frozen forward", "training step", "frozen forward", 3.0),
     ("inference / baseline inference", "inference", "baseline inference", 1.5),
-    ("training step, int8 / baseline step", "training step, int8", "baseline step", None),
     ("training step, half / baseline step", "training step, half", "baseline step", None),
-    ("inference, int8 / baseline inference", "inference, int8", "baseline inference", None),
+    ("training step, int8 / baseline step", "training step, int8", "baseline step", None),
     ("inference, half / baseline inference", "inference, half", "baseline inference", None),
+    ("inference, int8 / baseline inference", "inference, int8", "baseline inference", None),
     ("baseline step / open_clip forward", "baseline step", "open_clip forward", None),
     ("training step / open_clip forward", "training step", "open_clip forward", None),
     ("frozen forward / open_clip forward", "frozen forward", "open_clip forward", None),
@@ -33,7 +33,7 @@ class ModelMeasurement:
     precision: str
     seconds: Mapping[str, Sequence[float]]
     difference: float
-    smaller_similarity: float | None
+    similarities: Mapping[str, float]
     memory_gib: Mapping[str, float]
     versions: Mapping[str, str]
 
@@ -75,10 +75,10 @@ def _table(measurement: ModelMeasurement) -> str:
         f"{measurement.versions.get('torch', '?')}, {settings['rounds']} rounds; both implementations "
         f"differ by {measurement.difference:.1e}"
     )
-    if measurement.smaller_similarity is not None:
+    for kind, similarity in measurement.similarities.items():
         head += (
-            "; with frozen weights in int8 or half, the frames' embeddings have a cosine of at least "
-            f"{measurement.smaller_similarity:.4f} to those with the weights as they are"
+            f"; with frozen weights in {kind}, the frames' embeddings have a cosine of at least "
+            f"{similarity:.5f} to those with the weights as they are"
         )
     rows = ["| ratio | median | min | max |", "|---|---|---|---|"]
     for label, values in measurement.ratios().items():
@@ -98,10 +98,11 @@ def _draw(found: Sequence[ModelMeasurement], path: Path) -> None:
     figure = Figure(figsize=(9, 4), layout="constrained")
     times, memory = figure.subplots(1, 2)
     labels = [f"{m.settings['frames']} frames\nbatch {m.settings['batch']}" for m in found]
-    # where only the clips' length varies, a straight line says that the cost grows with it
-    lengths = [m.settings["frames"] for m in found]
-    numeric = len(set(lengths)) == len(found) > 1
-    places = lengths if numeric else list(range(len(found)))
+    # where only the clips' length or their number varies, a straight line says that the cost grows with it
+    axes_of = {key: [m.settings[key] for m in found] for key in ("frames", "batch")}
+    varied = [key for key, values in axes_of.items() if len(set(values)) > 1]
+    numeric = len(varied) == 1 and len(set(axes_of[varied[0]])) == len(found)
+    places = axes_of[varied[0]] if numeric else list(range(len(found)))
     for name in found[0].seconds:
         times.plot(places, [statistics.median(m.seconds[name]) for m in found], marker="o", label=name)
         memory.plot(places, [m.memory_gib.get(name, float("nan")) for m in found], marker="o", label=name)

@@ -34,7 +34,7 @@ CONTENDERS = (
     "inference",
     "baseline inference",
 )
-"""In the order of a round; beside these a step and an inference with frozen weights in int8 or half."""
+"""In the order of a round; beside these a step and an inference with frozen weights in half and int8."""
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -45,7 +45,7 @@ class Bench:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.settings = settings
-        self._stand_ins: tuple[Callable[[Tensor], Tensor], ...] = ()
+        self._stand_ins: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {}
         device = settings.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -70,17 +70,16 @@ class Bench:
             compile_blocks(self.model)
 
     @property
-    def smaller(self) -> str:
-        """What else the frozen weights can be kept in: int8 on a CPU, half in a GPU's half precision."""
-        if self.device.type == "cpu":
-            return "int8" if self.dtype == torch.float32 else ""
-        return "half" if self.dtype != torch.float32 else ""
+    def smaller(self) -> tuple[str, ...]:
+        """What else the frozen weights can be kept in: half, and on a CPU int8."""
+        return ("half", "int8") if self.device.type == "cpu" and self.dtype == torch.float32 else ("half",)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The contenders that are asked for. Raises ConfigError for others than there are."""
-        kind, wanted = self.smaller, self.settings.contenders
-        known = (*CONTENDERS, f"training step, {kind}", f"inference, {kind}") if kind else CONTENDERS
+        wanted = self.settings.contenders
+        reduced = (f"{what}, {kind}" for kind in self.smaller for what in ("training step", "inference"))
+        known = (*CONTENDERS, *reduced)
         if unknown := set(wanted) - set(known):
             raise ConfigError(f"no contender is called {min(unknown)!r}; there are {', '.join(known)}")
         return tuple(name for name in known if name in wanted or not wanted)
@@ -97,7 +96,7 @@ class Bench:
             "inference": lambda: self._infer(ours),
             "baseline inference": lambda: self._infer(self.baseline),
         }[own]
-        return action if not kind else lambda: self._with_stand_ins(action)
+        return action if not kind else lambda: self._with_stand_ins(kind, action)
 
     def seconds(self, action: Callable[[], None]) -> float:
         """Time of one call, the device's work included."""
@@ -133,25 +132,24 @@ class Bench:
     def _open_clip_tower(self) -> nn.Module:
         return open_clip_image_tower(self.settings.architecture).to(self.device)
 
-    def _with_stand_ins(self, action: Callable[[], None]) -> None:
-        """`action` with the frozen weights in what they can be kept in, made at the first call."""
+    def _with_stand_ins(self, kind: str, action: Callable[[], None]) -> None:
+        """`action` with the frozen weights kept in `kind`, made at the first call."""
         tower = self.model.clip.visual
-        if not self._stand_ins:
-            keep_frozen_tower_in(tower, self.smaller, self.dtype)
-            self._stand_ins = tower.stand_ins
+        if kind not in self._stand_ins:
+            half = torch.bfloat16 if self.dtype == torch.float32 else self.dtype
+            keep_frozen_tower_in(tower, kind, half)
+            self._stand_ins[kind] = tower.stand_ins
             tower.transformer.to(self.device)  # the other contenders go on with the originals
-        tower.stand_ins = self._stand_ins
+        tower.stand_ins = self._stand_ins[kind]
         try:
             action()
         finally:
             tower.stand_ins = ()
 
-    def smaller_similarity(self) -> float | None:
-        """Smallest cosine, over the frames, of their embeddings with the frozen weights as they are and kept
-        in `smaller`; None where there is no such thing.
+    def similarities(self) -> dict[str, float]:
+        """For each of `smaller` the smallest cosine, over the frames, of their embeddings with the frozen
+        weights as they are and kept in it.
         """
-        if not self.smaller:
-            return None
         found: list[Tensor] = []
 
         def embed() -> None:
@@ -159,9 +157,13 @@ class Bench:
                 found.append(self.model.frozen_frames(self.video).float())
 
         embed()
-        self._with_stand_ins(embed)
-        exact, smaller = found
-        return float(F.cosine_similarity(exact, smaller, dim=-1).min())
+        for kind in self.smaller:
+            self._with_stand_ins(kind, embed)
+        exact, *smaller = found
+        return {
+            kind: float(F.cosine_similarity(exact, embeddings, dim=-1).min())
+            for kind, embeddings in zip(self.smaller, smaller, strict=True)
+        }
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
@@ -189,7 +191,7 @@ def measure_times(settings: ModelSettings) -> ModelMeasurement:
         precision=str(bench.dtype).removeprefix("torch."),
         seconds={name: [times[name] for times in rounds[1:]] for name in bench.names},
         difference=bench.difference(),
-        smaller_similarity=bench.smaller_similarity(),
+        similarities=bench.similarities(),
         memory_gib={},
         versions=versions(),
     )

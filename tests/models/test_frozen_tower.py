@@ -42,9 +42,10 @@ def test_the_stream_gives_what_the_stand_ins_compute(clip: Clip) -> None:
     assert torch.allclose(embeddings[0], clip.visual(frames[0]), atol=1e-6)
 
 
-def test_half_precision_needs_a_half_precision_run(clip: Clip) -> None:
-    keep_frozen_tower_in(clip.visual, "half", None)
-    assert clip.visual.stand_ins == ()
+def test_half_precision_stays_inside_a_float32_tower(clip: Clip) -> None:
+    keep_frozen_tower_in(clip.visual, "half")
+    stream = list(clip.visual.stream(torch.randn(1, 2, 3, 32, 32), range(clip.visual.depth)))
+    assert {tokens.dtype for tokens in stream} == {torch.float32}
 
 
 def test_a_tower_that_is_trained_keeps_its_weights(clip: Clip) -> None:
