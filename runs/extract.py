@@ -24,7 +24,7 @@ from models.zoo import ZooError
 from runs.cli import readable_errors
 from runs.inference.embedding_store import EmbeddingStore, StoreError, check_suffix
 from runs.inference.inputs import InputError, check_output_file, find_videos
-from runs.inference.options import add_model_options, count_of, load_model_of
+from runs.inference.options import add_frozen_precision_option, add_model_options, count_of, load_model_of
 from utils.download import DownloadError
 from utils.progress import byte_progress
 
@@ -54,6 +54,7 @@ def _extract(options: argparse.Namespace, videos: list[str]) -> int:
         "weights_sha256": fingerprint(dict(model.network.named_parameters())),
         "views": str(options.views),
         "crops": str(options.crops),
+        **({} if options.frozen_precision == "fp32" else {"frozen_precision": options.frozen_precision}),
         "data": str(model.config.data),
     }
     store = EmbeddingStore(options.output, settings)
@@ -83,6 +84,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("inputs", nargs="+", metavar="VIDEO|FOLDER|LIST", help="what to embed")
     add_model_options(parser)
+    add_frozen_precision_option(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=".safetensors or .parquet")
     parser.add_argument(
         "--views", type=count_of, default=1, metavar="N", help="clips over the video (default 1)"

@@ -29,7 +29,14 @@ from runs.inference.inputs import (
     find_videos,
     read_classes,
 )
-from runs.inference.options import add_model_options, count_of, load_model_of, seconds_of, share_of
+from runs.inference.options import (
+    add_frozen_precision_option,
+    add_model_options,
+    count_of,
+    load_model_of,
+    seconds_of,
+    share_of,
+)
 from runs.inference.results import FORMATS, VideoResult, best_only, format_results
 from utils.atomic import replacing
 from utils.download import DownloadError
@@ -104,6 +111,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("inputs", nargs="+", metavar="VIDEO|FOLDER|LIST", help="what to look at")
     add_model_options(parser)
+    add_frozen_precision_option(parser)
     words = parser.add_argument_group("classes")
     words.add_argument("--classes", metavar='"A, B"', help="words of your own, separated by commas")
     words.add_argument("--classes-file", type=Path, metavar="FILE", help="the same, one a line")

@@ -64,7 +64,8 @@ def resolve_precision(requested: str, device: torch.device) -> Precision:
 def _best_precision(device: torch.device) -> Precision:
     if device.type == "cpu":
         notice = (
-            "mixed precision asked for, but a CPU is faster in fp32: running that (TRAIN.PRECISION insists)"
+            "mixed precision asked for, but on a CPU it needs saying: running fp32. TRAIN.PRECISION bf16 is "
+            "faster where the CPU has units for it (amx_bf16 or avx512_bf16 among its flags)"
         )
         return Precision("fp32", "cpu", notice)
     # Emulated bfloat16 (before Ampere) would be slower than float16.

@@ -63,9 +63,9 @@ class _Exchange(torch.autograd.Function):
         to_m = torch.addmm(to_joined.flatten(0, 2), spread, out_weight.to(kind)).view(joined.shape)
 
         to_in_weight = (to_tokens.t() @ groups).to(in_weight.dtype)
-        to_in_bias = to_tokens.sum(dim=0, dtype=in_bias.dtype)
-        to_token = to_joined[:, :, 0].sum(dim=0, dtype=in_bias.dtype)
-        to_out_bias = rows.sum(dim=0, dtype=in_bias.dtype)
+        to_in_bias = to_tokens.sum(dim=0).to(in_bias.dtype)
+        to_token = to_joined[:, :, 0].sum(dim=0).to(in_bias.dtype)
+        to_out_bias = rows.sum(dim=0).to(in_bias.dtype)
         of_joined = (spread.t() @ joined.to(kind).flatten(0, 2)).to(in_weight.dtype)
         of_v = (rows.t() @ groups).to(in_weight.dtype) @ in_weight.t() + to_out_bias.outer(in_bias)
         return to_s, to_m, to_in_weight, to_in_bias, to_token, of_joined - of_v, to_out_bias

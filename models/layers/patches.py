@@ -35,7 +35,7 @@ class _LinearOfPatches(torch.autograd.Function):
         (images,) = ctx.saved_tensors
         rows = gradients[0].flatten(0, -2)
         patches = patchify(images, ctx.patch).to(rows.dtype).flatten(0, -2)
-        return None, (rows.t() @ patches).to(ctx.kind), rows.sum(dim=0, dtype=ctx.kind), None
+        return None, (rows.t() @ patches).to(ctx.kind), rows.sum(dim=0).to(ctx.kind), None
 
 
 def linear_of_patches(images: Tensor, weight: Tensor, bias: Tensor, patch: int) -> Tensor:

@@ -96,7 +96,7 @@ def _linear_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tenso
     rows = gradient.flatten(0, -2)
     to_x = (rows @ weight.to(rows.dtype)).view(x.shape)
     to_weight = rows.t() @ x.to(rows.dtype).flatten(0, -2)
-    return to_x, to_weight.to(weight.dtype), rows.sum(dim=0, dtype=weight.dtype)
+    return to_x, to_weight.to(weight.dtype), rows.sum(dim=0).to(weight.dtype)
 
 
 def linear_of_quick_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

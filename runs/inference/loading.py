@@ -16,8 +16,11 @@ from torch import Tensor
 
 from models.build import ClipShape, build_video_model
 from models.bundled_clip import bundled_clip_state, empty_clip
+from models.config import MODELS_OUTSIDE_THE_TOWER
 from models.errors import ConversionError
+from models.frozen_tower import keep_frozen_tower_in
 from models.heads import Head, LinearHead, Recognizer
+from models.interface import VideoModel
 from models.loading import fill_from
 from models.weight_files import read_weight_file
 from models.weights import locate_weights
@@ -38,25 +41,30 @@ def load_model(
     overrides: Sequence[str] = (),
     device: str | torch.device = "auto",
     precision: str = "auto",
+    frozen_precision: str = "fp32",
 ) -> VideoClassifier:
     """A model by zoo name (downloaded when it is not here) or path, ready for `classify`.
 
     config: a YAML file (or what it says) that takes the place of what the weights say of themselves.
     overrides: `KEY`, `VALUE` pairs on top of either. device: auto, cpu, cuda, cuda:1, … precision: as
-    TRAIN.PRECISION. Raises ConfigError, ZooError, DownloadError, ConversionError; each says what to do.
+    TRAIN.PRECISION. frozen_precision: as VIDEO.BACKBONE.FROZEN_PRECISION, whatever the weights were trained
+    with. Raises ConfigError, ZooError, DownloadError, ConversionError; each says what to do.
     """
     path = locate_weights(name_or_path, progress_for=byte_progress)
     file = read_weight_file(path)
     described = describe(str(name_or_path), file, config, overrides)
     place = device if isinstance(device, torch.device) else choose_device(device)
-    network = _build(described, str(path))
+    network = _build(described, str(path)).to(place).eval()
+    numbers = _precision(precision, place)
+    if frozen_precision != "fp32":
+        _keep_frozen(network.model, described.config, frozen_precision, numbers)
     return VideoClassifier(
-        network=network.to(place).eval(),
+        network=network,
         config=described.config,
         class_names=described.class_names,
         source=str(name_or_path),
         device=place,
-        precision=_precision(precision, place),
+        precision=numbers,
     )
 
 
@@ -90,6 +98,20 @@ def _precision(name: str, device: torch.device) -> Precision:
         return resolve_precision(name, device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _keep_frozen(model: VideoModel, config: RunConfig, kind: str, precision: Precision) -> None:
+    if config.model.name not in MODELS_OUTSIDE_THE_TOWER:
+        raise ConfigError(
+            f"model {config.model.name!r} works inside of the image tower, whose weights then stay float32",
+            remedy=f"leave out --frozen-precision; it is for {', '.join(MODELS_OUTSIDE_THE_TOWER)}",
+        )
+    model.clip.visual.requires_grad_(False)
+    half = torch.bfloat16 if precision.name == "fp32" else precision.dtype
+    try:
+        keep_frozen_tower_in(model.clip.visual, kind, half)
+    except ValueError as error:
+        raise ConfigError(str(error), remedy="leave out --frozen-precision") from error
 
 
 def _build(described: Described, source: str) -> Recognizer:

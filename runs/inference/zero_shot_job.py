@@ -107,7 +107,12 @@ def _base_to_novel(config: RunConfig) -> ZeroShotProtocol:
 
 def _classifier(config: RunConfig, checkpoint: str | None, device: torch.device) -> VideoClassifier:
     classifier = (
-        load_model(checkpoint, config=config, device=device)
+        load_model(
+            checkpoint,
+            config=config,
+            device=device,
+            frozen_precision=config.video.backbone.frozen_precision,
+        )
         if checkpoint
         else untrained_model(config, device)
     )

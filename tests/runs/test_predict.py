@@ -150,3 +150,17 @@ def test_it_runs_as_a_script_from_anywhere(videos: Path, model: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == str(videos / "one.mp4")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("kind", ["half", "int8"])
+def test_the_frozen_encoder_in_other_numbers(
+    videos: Path, model: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    words = [str(videos / "one.mp4"), "--model", str(model), *WORDS, "--format", "json"]
+    scores = []
+    for more in ([], ["--frozen-precision", kind]):
+        assert main([*words, *more]) == 0
+        (result,) = json.loads(capsys.readouterr().out)
+        scores.append({entry["label"]: entry["score"] for entry in result["predictions"]})
+    exact, close = scores
+    assert close != exact and close == pytest.approx(exact, abs=0.1)

@@ -182,3 +182,12 @@ def test_round_trip_of_the_release_layout_is_exact() -> None:
     names = set(to_dist_release(model.state_dict(), {}))
     assert all(name.startswith("backbone.base_encoder.") for name in names)
     assert len(names) == len(model.state_dict())
+
+
+@pytest.mark.parametrize("kind", ["half", "int8"])
+def test_the_frozen_tower_in_other_numbers(released_model: Path, kind: str) -> None:
+    exact, close = (embedding(load_model(released_model, frozen_precision=k)) for k in ("fp32", kind))
+    assert not torch.equal(close, exact)
+    assert torch.nn.functional.cosine_similarity(close, exact).min() > 0.99
+    again = load_model(released_model, frozen_precision=kind)
+    assert frozen_fingerprint(again.network) == frozen_fingerprint(load_model(released_model).network)
