@@ -28,17 +28,18 @@ from models.clip import Clip
 from models.config import DistConfig
 from models.interface import Role, VideoFeatures, VideoModel
 from models.layers.attention import SingleQueryAttention
-from models.layers.basic import LayerNorm, Mlp, quick_gelu
+from models.layers.basic import QUICK_GELU_SLOPE, LayerNorm, Mlp, quick_gelu
 from models.layers.exchange import exchange, side_by_side
 from models.layers.recomputing import (
     linear_of_norm,
-    linear_of_quick_gelu,
     spatial_convolution_of_quick_gelu,
+    sum_of_linears_of_silu,
 )
 from models.layers.tadaconv import TemporalCalibration
 from models.layers.temporal import (
     TemporalConv,
     interpolate_in_time,
+    temporal_convolution,
     temporal_convolution_of_norm,
     temporal_convolution_of_patches,
 )
@@ -132,21 +133,15 @@ class ToIntegration(nn.Module):
 
 
 class TemporalMlp(nn.Module):
-    """C→H, convolution over time at each token position H→H, QuickGELU, H→C."""
+    """C→H, convolution over time at each token position H→H, QuickGELU, H→C: the weights; IntegrationBlock
+    computes.
+    """
 
     def __init__(self, width: int, hidden: int, kernel: int) -> None:
         super().__init__()
         self.c_fc = nn.Linear(width, hidden)
         self.conv = TemporalConv(hidden, hidden, kernel)
         self.c_proj = nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B,S,L,C) → (B,S,L,C)."""
-        return self.mix(self.c_fc(x))
-
-    def mix(self, hidden: Tensor) -> Tensor:
-        """What follows c_fc: hidden (B,S,L,H) → (B,S,L,C)."""
-        return linear_of_quick_gelu(self.conv(hidden), self.c_proj.weight, self.c_proj.bias)
 
 
 class IntegrationBlock(nn.Module):
@@ -162,18 +157,24 @@ class IntegrationBlock(nn.Module):
     def forward(self, m: Tensor) -> Tensor:
         """m (B,S,L,C) → (B,S,L,C)."""
         # Both norms centre and scale alike; what they learn on top is folded into the Linears behind them, so
-        # that one pass over m and one matrix product serve both.
+        # that one pass over m and one matrix product serve both. QuickGELU's factors are in the weights, too.
+        mlp, time, slope = self.mlp, self.temporal_mlp, QUICK_GELU_SLOPE
         weights, biases = zip(
             *(
-                (fc.weight * ln.weight, fc.bias + fc.weight @ ln.bias)
-                for ln, fc in ((self.ln, self.mlp.c_fc), (self.ln_temporal, self.temporal_mlp.c_fc))
+                (fc.weight * (ln.weight * factor), (fc.bias + fc.weight @ ln.bias) * factor)
+                for ln, fc, factor in ((self.ln, mlp.c_fc, slope), (self.ln_temporal, time.c_fc, 1.0))
             ),
             strict=True,
         )
         hidden = linear_of_norm(m, torch.cat(weights), torch.cat(biases), self.ln.eps)
         spatial, temporal = hidden.split([len(weight) for weight in weights], dim=-1)
-        out = self.mlp.c_proj
-        return linear_of_quick_gelu(spatial, out.weight, out.bias) + self.temporal_mlp.mix(temporal)
+        return sum_of_linears_of_silu(
+            spatial,
+            temporal_convolution(temporal, time.conv.weight * slope, time.conv.bias * slope),
+            mlp.c_proj.weight / slope,
+            time.c_proj.weight / slope,
+            mlp.c_proj.bias + time.c_proj.bias,
+        )
 
 
 class DistStep(nn.Module):
@@ -201,30 +202,39 @@ class DistStep(nn.Module):
         """x (B,T,N,M) or None without a temporal encoder, r (B,S,L,C) or None for 0, frozen tokens (B,S,L,D)
         → the next x and r, and m.
         """
-        m = self.input_linear(tokens)
-        if r is not None:
-            m = m + r
-        if x is not None and self.temporal_block is not None:
-            x, m = self._exchange(self.temporal_block.before_activation(x, grid), m)
+        if x is None or self.temporal_block is None:
+            m = self._inputs(tokens, r)
+        else:
+            x, m = self._exchange(self.temporal_block.before_activation(x, grid), tokens, r)
         return x, self.integration_block(m), m
 
-    def _exchange(self, before: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+    def _inputs(self, tokens: Tensor, r: Tensor | None) -> Tensor:
+        m = self.input_linear(tokens)
+        return m if r is None else m + r
+
+    def _exchange(self, before: Tensor, tokens: Tensor, r: Tensor | None) -> tuple[Tensor, Tensor]:
         """x and m with each other's messages, both made of the values before the exchange; x's last
         activation, too.
         """
         to_temporal, to_integration = self.to_temporal, self.to_integration
         if to_temporal is not None and to_integration is not None and not self.is_last:
+            # The bias of m is added with what is added to it anyway.
+            weight, bias = self.input_linear.weight, self.input_linear.bias
+            if r is None:
+                m = F.linear(tokens, weight)
+            else:
+                m = torch.addmm(r.flatten(0, 2), tokens.flatten(0, 2), weight.t()).view(r.shape)
             joined, x = exchange(
                 before,
                 m,
                 to_integration.matrix(),
-                to_integration.bias,
-                to_integration.class_tokens(m.shape[1]),
+                to_integration.bias + bias,
+                to_integration.class_tokens(m.shape[1]) + bias,
                 to_temporal.weight,
-                to_temporal.bias,
+                to_temporal.bias + to_temporal.weight @ bias,
             )
             return x, joined
-        x = quick_gelu(before)
+        m, x = self._inputs(tokens, r), quick_gelu(before)
         joined = m if to_integration is None else m + to_integration(x)
         if to_temporal is None:
             return x, joined

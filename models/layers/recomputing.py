@@ -18,23 +18,25 @@ from torch import Tensor
 from models.layers.basic import QUICK_GELU_SLOPE, quick_gelu
 
 
-class _LinearOfQuickGelu(torch.autograd.Function):
-    # QuickGELU is silu(a x) / a; the division goes into the weights, which are smaller than x.
+class _SumOfLinearsOfSilu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, z: Tensor, x_weight: Tensor, z_weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, z, x_weight, z_weight)
+        of_x = F.linear(F.silu(x), x_weight, bias)
+        rows, active = of_x.flatten(0, -2), F.silu(z).flatten(0, -2)
+        if rows.dtype == active.dtype == z_weight.dtype:
+            return rows.addmm_(active, z_weight.t()).view(of_x.shape)
+        return torch.addmm(rows, active, z_weight.t()).view(of_x.shape)
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        active = F.silu(x * QUICK_GELU_SLOPE, inplace=True)
-        return F.linear(active, weight / QUICK_GELU_SLOPE, bias)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        scaled = x * QUICK_GELU_SLOPE
-        active = F.silu(scaled)
-        to_active, to_weight, to_bias = _linear_backward(gradients[0], active, weight)
-        to_x = torch.ops.aten.silu_backward(to_active.to(x.dtype), scaled)
-        return to_x, to_weight / QUICK_GELU_SLOPE, to_bias
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        x, z, x_weight, z_weight = ctx.saved_tensors
+        (gradient,) = gradients
+        to_silu_x, to_x_weight, to_bias = _linear_backward(gradient, F.silu(x), x_weight)
+        to_x = torch.ops.aten.silu_backward(to_silu_x.to(x.dtype), x)
+        to_silu_z, to_z_weight, _ = _linear_backward(gradient, F.silu(z), z_weight, with_bias=False)
+        to_z = torch.ops.aten.silu_backward(to_silu_z.to(z.dtype), z)
+        return to_x, to_z, to_x_weight, to_z_weight, to_bias
 
 
 class _LinearOfNorm(torch.autograd.Function):
@@ -91,17 +93,23 @@ def _half_kernel(weight: Tensor) -> list[int]:
     return [weight.shape[2] // 2, weight.shape[3] // 2]
 
 
-def _linear_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _linear_backward(
+    gradient: Tensor, x: Tensor, weight: Tensor, *, with_bias: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of F.linear(x, weight, bias) for x, weight and bias, multiplied in the gradient's type."""
     rows = gradient.flatten(0, -2)
     to_x = (rows @ weight.to(rows.dtype)).view(x.shape)
     to_weight = rows.t() @ x.to(rows.dtype).flatten(0, -2)
-    return to_x, to_weight.to(weight.dtype), rows.sum(dim=0).to(weight.dtype)
+    to_bias = rows.sum(dim=0) if with_bias else rows.new_empty(0)
+    return to_x, to_weight.to(weight.dtype), to_bias.to(weight.dtype)
 
 
-def linear_of_quick_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """F.linear(quick_gelu(x), weight, bias): x (..., in), weight (out, in) → (..., out)."""
-    return _LinearOfQuickGelu.apply(x, weight, bias)
+def sum_of_linears_of_silu(x: Tensor, z: Tensor, x_weight: Tensor, z_weight: Tensor, bias: Tensor) -> Tensor:
+    """silu(x) x_weightᵀ + silu(z) z_weightᵀ + bias: x (..., in), z (..., in'), weights (out, ·) → (..., out).
+
+    QuickGELU is silu(a x) / a: for it, the weights before take the factor a, and these 1 / a.
+    """
+    return _SumOfLinearsOfSilu.apply(x, z, x_weight, z_weight, bias)
 
 
 def linear_of_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

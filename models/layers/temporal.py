@@ -37,9 +37,11 @@ class _ShiftedSum(torch.autograd.Function):
         """Gradient (B, T, P, C) → (B, T, P, k, C)."""
         (gradient,) = gradients
         b, frames, positions, channels = gradient.shape
-        spread = gradient.new_zeros(b, frames, positions, ctx.kernel, channels)
+        spread = gradient.new_empty(b, frames, positions, ctx.kernel, channels)
         for j, (target, source) in enumerate(_windows(frames, ctx.kernel)):
             spread[:, source, :, j] = gradient[:, target]
+            spread[:, : source.start, :, j] = 0
+            spread[:, source.stop :, :, j] = 0
         return spread
 
 

@@ -14,8 +14,8 @@ from models.layers.exchange import exchange, side_by_side
 from models.layers.patches import linear_of_patches, patchify
 from models.layers.recomputing import (
     linear_of_norm,
-    linear_of_quick_gelu,
     spatial_convolution_of_quick_gelu,
+    sum_of_linears_of_silu,
 )
 from models.layers.temporal import temporal_convolution, temporal_convolution_of_norm
 
@@ -46,15 +46,15 @@ def norm_of(width: int, weight: Tensor, bias: Tensor) -> nn.LayerNorm:
 
 
 PAIRS: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Tensor], Callable[..., Tensor]]] = {
-    "linear of QuickGELU": (
-        ((2, 3, 8), (5, 8), (5,)),
-        linear_of_quick_gelu,
-        lambda x, w, b: F.linear(quick_gelu(x), w, b),
+    "sum of linears of silu": (
+        ((2, 30, 8), (2, 30, 4), (5, 8), (5, 4), (5,)),
+        sum_of_linears_of_silu,
+        lambda x, z, w, v, b: F.linear(F.silu(x), w, b) + F.linear(F.silu(z), v),
     ),
-    "linear of QuickGELU of a part": (
-        ((2, 3, 12), (5, 8), (5,)),
-        lambda x, w, b: linear_of_quick_gelu(x[..., 2:10], w, b),
-        lambda x, w, b: F.linear(quick_gelu(x[..., 2:10]), w, b),
+    "sum of linears of silu of a part": (
+        ((2, 30, 12), (2, 30, 4), (5, 8), (5, 4), (5,)),
+        lambda x, z, w, v, b: sum_of_linears_of_silu(x[..., 2:10], z, w, v, b),
+        lambda x, z, w, v, b: F.linear(F.silu(x[..., 2:10]), w, b) + F.linear(F.silu(z), v),
     ),
     "linear of norm": (
         ((2, 3, 8), (5, 8), (5,)),
