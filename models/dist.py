@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from models.clip import Clip
 from models.config import DistConfig
+from models.dist_pooling import AdaptivePooling
 from models.interface import Role, VideoFeatures, VideoModel
-from models.layers.attention import SingleQueryAttention
 from models.layers.basic import QUICK_GELU_SLOPE, LayerNorm, Mlp, quick_gelu
 from models.layers.exchange import exchange, side_by_side
 from models.layers.recomputing import (
@@ -44,7 +44,6 @@ from models.layers.temporal import (
     temporal_convolution_of_patches,
 )
 
-_HEAD_WIDTH = 64
 _PUBLISHED_STD = 0.02
 
 
@@ -249,39 +248,6 @@ class DistStep(nn.Module):
         return (x.view(b, m.shape[1], -1, n, width) + message).view(b, t, n, width), joined
 
 
-class PoolingHalf(nn.Module):
-    """q ← q + CrossAttention(q; sequence); q ← q + MLP(LN q). One norm serves query, key and value."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.ln_attention = LayerNorm(width)
-        self.attention = SingleQueryAttention(width, width // _HEAD_WIDTH)
-        self.ln_mlp = LayerNorm(width)
-        self.mlp = Mlp(width, 4 * width)
-
-    def forward(self, query: Tensor, sequence: Tensor) -> Tensor:
-        """query (n,C), sequence (n,L,C) → (n,C)."""
-        query = query + self.attention(self.ln_attention(query), self.ln_attention(sequence))
-        return query + self.mlp(self.ln_mlp(query))
-
-
-class AdaptivePooling(nn.Module):
-    """A query per frame gathers its tokens, a query per clip gathers the frames."""
-
-    def __init__(self, sizes: DistSizes) -> None:
-        super().__init__()
-        self.spatial = PoolingHalf(sizes.integration)
-        self.temporal = PoolingHalf(sizes.integration)
-        self.positions = nn.Parameter(torch.empty(sizes.sparse_frames, sizes.integration))
-
-    def forward(self, spatial: Tensor, video: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries (B,S,C) and (B,C), tokens y (B,S,L,C) → the next queries."""
-        b, s = spatial.shape[:2]
-        spatial = self.spatial(spatial.flatten(0, 1), y.flatten(0, 1)).unflatten(0, (b, s))
-        positions = interpolate_in_time(self.positions, s).to(spatial.dtype)
-        return spatial, self.temporal(video, spatial + positions)
-
-
 class DistBranch(nn.Module):
     """Temporal encoder, integration branch and adaptive pooling: all that DiST trains."""
 
@@ -292,7 +258,9 @@ class DistBranch(nn.Module):
         self.stem = None if config.temporal_encoder == "none" else TemporalStem(sizes, config.t_patch_size)
         last = sizes.layers[-1]
         self.steps = nn.ModuleList(DistStep(config, sizes, is_last=layer == last) for layer in sizes.layers)
-        self.pooling = nn.ModuleList(AdaptivePooling(sizes) for _ in range(config.ada_pooling_layers))
+        self.pooling = nn.ModuleList(
+            AdaptivePooling(c, sizes.sparse_frames) for _ in range(config.ada_pooling_layers)
+        )
         self.spatial_query = nn.Parameter(torch.empty(c))
         self.video_query = nn.Parameter(torch.empty(c))
         self.class_linear = nn.Linear(sizes.width, c)

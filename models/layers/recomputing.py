@@ -25,7 +25,8 @@ class _SumOfLinearsOfSilu(torch.autograd.Function):
         of_x = F.linear(F.silu(x), x_weight, bias)
         rows, active = of_x.flatten(0, -2), F.silu(z).flatten(0, -2)
         if rows.dtype == active.dtype == z_weight.dtype:
-            return rows.addmm_(active, z_weight.t()).view(of_x.shape)
+            torch.addmm(rows, active, z_weight.t(), out=rows)
+            return of_x
         return torch.addmm(rows, active, z_weight.t()).view(of_x.shape)
 
     @staticmethod

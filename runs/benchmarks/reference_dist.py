@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.dist import AdaptivePooling, Dist, DistStep, IntegrationBlock, PoolingHalf
+from models.dist import Dist, DistStep, IntegrationBlock
+from models.dist_pooling import AdaptivePooling, PoolingHalf
 from models.layers.attention import ResidualAttentionBlock, SelfAttention, SingleQueryAttention
 from models.layers.basic import LayerNorm
 
