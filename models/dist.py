@@ -87,11 +87,9 @@ class TemporalBlock(nn.Module):
         self.spatial_conv = nn.Conv2d(hidden, width, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        """x (B,T,N,M) with N = rows · columns of `grid` → the same shape."""
-        return quick_gelu(self.before_activation(x, grid))
-
-    def before_activation(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        """`forward` without its last QuickGELU."""
+        """x (B,T,N,M) with N = rows · columns of `grid` → the same shape, before the last QuickGELU: the
+        exchange takes it so.
+        """
         b, t, n, _ = x.shape
         over_time, over_space = self.temporal_conv, self.spatial_conv
         y = temporal_convolution_of_norm(x, self.ln, over_time.weight, over_time.bias)
@@ -204,7 +202,7 @@ class DistStep(nn.Module):
         if x is None or self.temporal_block is None:
             m = self._inputs(tokens, r)
         else:
-            x, m = self._exchange(self.temporal_block.before_activation(x, grid), tokens, r)
+            x, m = self._exchange(self.temporal_block(x, grid), tokens, r)
         return x, self.integration_block(m), m
 
     def _inputs(self, tokens: Tensor, r: Tensor | None) -> Tensor:

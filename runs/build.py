@@ -179,8 +179,7 @@ def keep_frozen_weights(place: Workplace, model: VideoModel) -> None:
     if kind == "fp32":
         return
     try:
-        half = torch.bfloat16 if precision.name == "fp32" else precision.dtype
-        keep_frozen_tower_in(model.clip.visual, kind, half, compiled=place.config.train.compile)
+        keep_frozen_tower_in(model.clip.visual, kind, precision.half, compiled=place.config.train.compile)
     except ValueError as error:
         raise ConfigError(str(error), key="VIDEO.BACKBONE.FROZEN_PRECISION") from error
 

@@ -31,6 +31,11 @@ class Precision:
         return PRECISIONS[self.name]
 
     @property
+    def half(self) -> torch.dtype:
+        """The 16-bit type of what is kept in half precision, in a float32 run, too."""
+        return torch.bfloat16 if self.name == "fp32" else self.dtype
+
+    @property
     def scales_loss(self) -> bool:
         """True for fp16, whose small gradients would vanish without scaling."""
         return self.name == "fp16"

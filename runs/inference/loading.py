@@ -54,10 +54,10 @@ def load_model(
     file = read_weight_file(path)
     described = describe(str(name_or_path), file, config, overrides)
     place = device if isinstance(device, torch.device) else choose_device(device)
+    _check_frozen_precision(frozen_precision, described.config)
     network = _build(described, str(path)).to(place).eval()
     numbers = _precision(precision, place)
-    if frozen_precision != "fp32":
-        _keep_frozen(network.model, described.config, frozen_precision, numbers)
+    _keep_frozen(network.model, frozen_precision, numbers)
     return VideoClassifier(
         network=network,
         config=described.config,
@@ -77,6 +77,7 @@ def untrained_model(config: RunConfig, device: torch.device) -> VideoClassifier:
         raise ConfigError(str(error)) from error
     precision = _precision(config.train.requested_precision, device)
     network = Recognizer(model, []).to(device).eval()
+    _keep_frozen(model, config.video.backbone.frozen_precision, precision)
     return VideoClassifier(network, config, (), config.model.name, device, precision)
 
 
@@ -100,18 +101,22 @@ def _precision(name: str, device: torch.device) -> Precision:
         raise ConfigError(str(error)) from error
 
 
-def _keep_frozen(model: VideoModel, config: RunConfig, kind: str, precision: Precision) -> None:
-    if config.model.name not in MODELS_OUTSIDE_THE_TOWER:
+def _check_frozen_precision(kind: str, config: RunConfig) -> None:
+    if kind != "fp32" and config.model.name not in MODELS_OUTSIDE_THE_TOWER:
         raise ConfigError(
             f"model {config.model.name!r} works inside of the image tower, whose weights then stay float32",
-            remedy=f"leave out --frozen-precision; it is for {', '.join(MODELS_OUTSIDE_THE_TOWER)}",
+            remedy=f"take fp32; others are for {', '.join(MODELS_OUTSIDE_THE_TOWER)}",
         )
+
+
+def _keep_frozen(model: VideoModel, kind: str, precision: Precision) -> None:
+    if kind == "fp32":
+        return
     model.clip.visual.requires_grad_(False)
-    half = torch.bfloat16 if precision.name == "fp32" else precision.dtype
     try:
-        keep_frozen_tower_in(model.clip.visual, kind, half)
+        keep_frozen_tower_in(model.clip.visual, kind, precision.half)
     except ValueError as error:
-        raise ConfigError(str(error), remedy="leave out --frozen-precision") from error
+        raise ConfigError(str(error), remedy="take fp32, or half") from error
 
 
 def _build(described: Described, source: str) -> Recognizer:

@@ -19,7 +19,7 @@ from models.zoo import ZooError
 from runs.config import load_run_config
 from runs.inference.classifier import VideoClassifier
 from runs.inference.described import describe, own_class_names
-from runs.inference.loading import load_model
+from runs.inference.loading import load_model, untrained_model
 from tests.runs.inference.tiny import tiny_dist
 from utils.checkpoint import frozen_fingerprint, trainable_state
 from utils.config import ConfigError, to_dict
@@ -191,3 +191,19 @@ def test_the_frozen_tower_in_other_numbers(released_model: Path, kind: str) -> N
     assert torch.nn.functional.cosine_similarity(close, exact).min() > 0.99
     again = load_model(released_model, frozen_precision=kind)
     assert frozen_fingerprint(again.network) == frozen_fingerprint(load_model(released_model).network)
+
+
+def test_a_model_inside_the_tower_says_why_not(released_model: Path) -> None:
+    with pytest.raises(ConfigError, match="inside of the image tower"):
+        load_model(
+            released_model, config=load_run_config(None, ["MODEL.NAME", "aim"]), frozen_precision="half"
+        )
+
+
+def test_the_frozen_clip_alone_takes_it_from_the_configuration() -> None:
+    words = ["MODEL.NAME", "clip", "VIDEO.BACKBONE.META_ARCH_NAME", "tiny-test"]
+    words += ["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", ""]
+    for kind in ("fp32", "int8"):
+        config = load_run_config(None, [*words, "VIDEO.BACKBONE.FROZEN_PRECISION", kind])
+        model = untrained_model(config, torch.device("cpu"))
+        assert bool(model.model.clip.visual.stand_ins) == (kind == "int8")
