@@ -40,7 +40,7 @@ class _Exchange(torch.autograd.Function):
         next_x = (x.unflatten(1, (-1, alpha)) + message).flatten(1, 2)
         joined = m.clone()
         joined[:, :, 1:] += F.linear(side_by_side(x, alpha), in_weight, in_bias)
-        joined[:, :, 0] += token
+        joined[:, :, 0] += token.to(m.dtype)
         ctx.save_for_backward(s, joined, in_weight, in_bias, out_weight)
         return joined, next_x
 
@@ -86,4 +86,4 @@ def exchange(
     token (S,C): what goes to the integration side; out_weight (M,C), out_bias (M): what goes to the temporal
     side → joined (B,S,1+N,C), x (B,T,N,M).
     """
-    return _Exchange.apply(s, m, in_weight, in_bias, token.to(m.dtype), out_weight, out_bias)
+    return _Exchange.apply(s, m, in_weight, in_bias, token, out_weight, out_bias)
