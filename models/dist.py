@@ -30,16 +30,13 @@ from models.dist_pooling import AdaptivePooling
 from models.interface import Role, VideoFeatures, VideoModel
 from models.layers.basic import QUICK_GELU_SLOPE, LayerNorm, Mlp, quick_gelu
 from models.layers.exchange import exchange, side_by_side
-from models.layers.recomputing import (
-    linear_of_norm,
-    spatial_convolution_of_quick_gelu,
-    sum_of_linears_of_silu,
-)
+from models.layers.integration import two_mlps
+from models.layers.recomputing import spatial_convolution_of_silu
 from models.layers.tadaconv import TemporalCalibration
 from models.layers.temporal import (
     TemporalConv,
     interpolate_in_time,
-    temporal_convolution,
+    stack_over_time,
     temporal_convolution_of_norm,
     temporal_convolution_of_patches,
 )
@@ -87,21 +84,22 @@ class TemporalBlock(nn.Module):
         self.spatial_conv = nn.Conv2d(hidden, width, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        """x (B,T,N,M) with N = rows · columns of `grid` → the same shape, before the last QuickGELU: the
-        exchange takes it so.
+        """x (B,T,N,M) with N = rows · columns of `grid` → 1.702 times what the last QuickGELU is of, the same
+        shape: the exchange takes it so.
         """
         b, t, n, _ = x.shape
-        over_time, over_space = self.temporal_conv, self.spatial_conv
-        y = temporal_convolution_of_norm(x, self.ln, over_time.weight, over_time.bias)
-        # views: the channels are last in memory, which the kernels like
+        over_time, over_space, slope = self.temporal_conv, self.spatial_conv, QUICK_GELU_SLOPE
+        # views below: the channels are last in memory, which the kernels like
         if isinstance(self.calibration, TemporalCalibration):
+            y = temporal_convolution_of_norm(x, self.ln, over_time.weight, over_time.bias)
             images = self.calibration(quick_gelu(y)).view(b * t, *grid, -1).permute(0, 3, 1, 2)
-            y = over_space(images).permute(0, 2, 3, 1)
-        else:
-            images = y.view(b * t, *grid, -1)
+            y = over_space(images).permute(0, 2, 3, 1) * slope
+        else:  # QuickGELU's factors are inside the weights; those of both cancel in the second
+            weight, bias = over_time.weight * slope, over_time.bias * slope
+            y = temporal_convolution_of_norm(x, self.ln, weight, bias).view(b * t, *grid, -1)
             assert over_space.bias is not None
-            y = spatial_convolution_of_quick_gelu(images, over_space.weight, over_space.bias)
-        return x + y.reshape(b, t, n, -1)
+            y = spatial_convolution_of_silu(y, over_space.weight, over_space.bias * slope)
+        return torch.add(y.reshape(b, t, n, -1), x, alpha=slope)
 
 
 class ToIntegration(nn.Module):
@@ -163,13 +161,13 @@ class IntegrationBlock(nn.Module):
             ),
             strict=True,
         )
-        hidden = linear_of_norm(m, torch.cat(weights), torch.cat(biases), self.ln.eps)
-        spatial, temporal = hidden.split([len(weight) for weight in weights], dim=-1)
-        return sum_of_linears_of_silu(
-            spatial,
-            temporal_convolution(temporal, time.conv.weight * slope, time.conv.bias * slope),
-            mlp.c_proj.weight / slope,
-            time.c_proj.weight / slope,
+        return two_mlps(
+            m,
+            self.ln.eps,
+            torch.cat(weights),
+            torch.cat(biases),
+            *stack_over_time(time.conv.weight * slope, time.conv.bias * slope),
+            torch.cat([mlp.c_proj.weight, time.c_proj.weight], dim=1) / slope,
             mlp.c_proj.bias + time.c_proj.bias,
         )
 
@@ -216,22 +214,20 @@ class DistStep(nn.Module):
         to_temporal, to_integration = self.to_temporal, self.to_integration
         if to_temporal is not None and to_integration is not None and not self.is_last:
             # The bias of m is added with what is added to it anyway.
-            weight, bias = self.input_linear.weight, self.input_linear.bias
-            if r is None:
-                m = F.linear(tokens, weight)
-            else:
-                m = torch.addmm(r.flatten(0, 2), tokens.flatten(0, 2), weight.t()).view(r.shape)
+            bias = self.input_linear.bias
             joined, x = exchange(
                 before,
-                m,
-                to_integration.matrix(),
+                tokens,
+                r,
+                self.input_linear.weight,
+                to_integration.matrix() / QUICK_GELU_SLOPE,
                 to_integration.bias + bias,
-                to_integration.class_tokens(m.shape[1]) + bias,
+                to_integration.class_tokens(tokens.shape[1]) + bias,
                 to_temporal.weight,
                 to_temporal.bias + to_temporal.weight @ bias,
             )
             return x, joined
-        m, x = self._inputs(tokens, r), quick_gelu(before)
+        m, x = self._inputs(tokens, r), F.silu(before) / QUICK_GELU_SLOPE
         joined = m if to_integration is None else m + to_integration(x)
         if to_temporal is None:
             return x, joined

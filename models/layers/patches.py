@@ -25,22 +25,22 @@ class _LinearOfPatches(torch.autograd.Function):
     # Patches are a copy of the images. Those stay in memory anyway, as the batch, so they are cut once more.
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, patch: int) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, patch: int) -> Tensor:
         ctx.save_for_backward(images)
         ctx.patch, ctx.kind = patch, weight.dtype
-        return F.linear(patchify(images, patch), weight, bias)
+        return F.linear(patchify(images, patch), weight)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
         (images,) = ctx.saved_tensors
         rows = gradients[0].flatten(0, -2)
         patches = patchify(images, ctx.patch).to(rows.dtype).flatten(0, -2)
-        return None, (rows.t() @ patches).to(ctx.kind), rows.sum(dim=0).to(ctx.kind), None
+        return None, (rows.t() @ patches).to(ctx.kind), None
 
 
-def linear_of_patches(images: Tensor, weight: Tensor, bias: Tensor, patch: int) -> Tensor:
-    """F.linear(patchify(images, patch), weight, bias), without a gradient for the images.
+def linear_of_patches(images: Tensor, weight: Tensor, patch: int) -> Tensor:
+    """F.linear(patchify(images, patch), weight), without a gradient for the images.
 
     images (..., 3, H, W), weight (out, 3·p·p) → (..., N, out). Raises ValueError as `patchify` does.
     """
-    return _LinearOfPatches.apply(images, weight, bias, patch)
+    return _LinearOfPatches.apply(images, weight, patch)

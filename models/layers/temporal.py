@@ -18,31 +18,46 @@ from models.layers.patches import linear_of_patches
 from models.layers.recomputing import linear_of_norm
 
 
-class _ShiftedSum(torch.autograd.Function):
-    """Sum over j of z[:, :, :, j] moved by k//2 − j frames, with zeros beyond both ends."""
+def shift_and_add(products: Tensor, biases: Tensor) -> Tensor:
+    """Sum over j of (products j + biases j) moved by k//2 − j frames, with zeros beyond both ends.
+
+    products (B, T, P, k·C), whose j-th C channels are the j-th frame of a kernel's; biases (k, C)
+    → (B, T, P, C). Its gradients are `shift_and_add_backward`.
+    """
+    kernel, channels = biases.shape
+    z = products.unflatten(-1, (kernel, channels))
+    frames, middle = z.shape[1], kernel // 2
+    # Every frame gets the biases of those that reach it.
+    per_frame = (_reaches(frames, kernel, biases.device)[..., None] * biases).sum(dim=1)
+    total = z[:, :, :, middle] + per_frame.unsqueeze(1).to(z.dtype)
+    for j, (target, source) in enumerate(_windows(frames, kernel)):
+        if j != middle:
+            total[:, target].add_(z[:, source, :, j])
+    return total
+
+
+def shift_and_add_backward(gradient: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+    """Gradient (B, T, P, C) of what `shift_and_add` gave → those of its products and biases."""
+    b, frames, positions, channels = gradient.shape
+    spread = gradient.new_empty(b, frames, positions, kernel, channels)
+    for j, (target, source) in enumerate(_windows(frames, kernel)):
+        spread[:, source, :, j] = gradient[:, target]
+        spread[:, : source.start, :, j] = 0
+        spread[:, source.stop :, :, j] = 0
+    per_frame = gradient.sum(dim=(0, 2)).unsqueeze(1)
+    return spread.flatten(3), (_reaches(frames, kernel, gradient.device)[..., None] * per_frame).sum(dim=0)
+
+
+class _ShiftAndAdd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, products: Tensor, biases: Tensor) -> Tensor:
+        ctx.kernel, ctx.bias_type = len(biases), biases.dtype
+        return shift_and_add(products, biases)
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor) -> Tensor:
-        """z (B, T, P, k, C) → (B, T, P, C)."""
-        frames, kernel = z.shape[1], z.shape[3]
-        ctx.kernel = kernel
-        total = z[:, :, :, kernel // 2].clone()
-        for j, (target, source) in enumerate(_windows(frames, kernel)):
-            if j != kernel // 2:
-                total[:, target] += z[:, source, :, j]
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """Gradient (B, T, P, C) → (B, T, P, k, C)."""
-        (gradient,) = gradients
-        b, frames, positions, channels = gradient.shape
-        spread = gradient.new_empty(b, frames, positions, ctx.kernel, channels)
-        for j, (target, source) in enumerate(_windows(frames, ctx.kernel)):
-            spread[:, source, :, j] = gradient[:, target]
-            spread[:, : source.start, :, j] = 0
-            spread[:, source.stop :, :, j] = 0
-        return spread
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        to_products, to_biases = shift_and_add_backward(gradients[0], ctx.kernel)
+        return to_products, to_biases.to(ctx.bias_type)
 
 
 def _windows(frames: int, kernel: int) -> list[tuple[slice, slice]]:
@@ -56,12 +71,20 @@ def _windows(frames: int, kernel: int) -> list[tuple[slice, slice]]:
     return windows
 
 
+def _reaches(frames: int, kernel: int, device: torch.device) -> Tensor:
+    """Whether output frame t receives anything at kernel position j: bool (T, k)."""
+    times = torch.arange(frames, device=device)[:, None]
+    source = times + torch.arange(kernel, device=device) - kernel // 2
+    return (source >= 0) & (source < frames)
+
+
 def temporal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolution over time at each position, zero-padded so that the length stays.
 
     x (B, T, P, C), weight (C', C, k, ...) with k odd and only ones after it, bias (C') → (B, T, P, C').
     """
-    return _shifted_sum(F.linear(x, *_stacked(weight, bias)), weight)
+    stacked, biases = stack_over_time(weight, bias)
+    return _ShiftAndAdd.apply(F.linear(x, stacked), biases)
 
 
 def temporal_convolution_of_patches(images: Tensor, patch: int, weight: Tensor, bias: Tensor) -> Tensor:
@@ -69,31 +92,26 @@ def temporal_convolution_of_patches(images: Tensor, patch: int, weight: Tensor, 
 
     images (B, T, 3, H, W), weight (C', 3·p·p, k), bias (C') → (B, T, N, C').
     """
-    stacked, biases = _stacked(weight, bias)
-    return _shifted_sum(linear_of_patches(images, stacked, biases, patch), weight)
+    stacked, biases = stack_over_time(weight, bias)
+    return _ShiftAndAdd.apply(linear_of_patches(images, stacked, patch), biases)
 
 
 def temporal_convolution_of_norm(x: Tensor, norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> Tensor:
     """`temporal_convolution` of norm(x), of which nothing but x is kept for the backward pass."""
-    stacked, biases = _stacked(weight, bias)
-    biases = biases + stacked @ norm.bias
-    return _shifted_sum(linear_of_norm(x, stacked * norm.weight, biases, norm.eps), weight)
+    stacked, biases = stack_over_time(weight, bias)
+    biases = biases + (stacked @ norm.bias).view_as(biases)
+    return _ShiftAndAdd.apply(linear_of_norm(x, stacked * norm.weight, norm.eps), biases)
 
 
-def _stacked(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """The kernel's k matrices one below the other (k·C', C), and their biases (k·C').
+def stack_over_time(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """A kernel's k matrices one below the other (k·C', C), and their biases (k, C').
 
-    All of the bias is the middle one's, as every frame receives from itself.
+    weight (C', C, k, ...), bias (C'). All of the bias is the middle one's, as every frame receives from
+    itself.
     """
     out_channels, in_channels, kernel = weight.shape[:3]
     stacked = weight.reshape(out_channels, in_channels, kernel).permute(2, 0, 1).reshape(-1, in_channels)
-    before = kernel // 2 * out_channels
-    return stacked, F.pad(bias, (before, len(stacked) - before - out_channels))
-
-
-def _shifted_sum(products: Tensor, weight: Tensor) -> Tensor:
-    out_channels, _, kernel = weight.shape[:3]
-    return _ShiftedSum.apply(products.view(*products.shape[:-1], kernel, out_channels))
+    return stacked, F.pad(bias[None], (0, 0, kernel // 2, kernel // 2))
 
 
 class TemporalConv(nn.Module):

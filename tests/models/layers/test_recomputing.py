@@ -9,29 +9,48 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers.basic import quick_gelu
+from models.layers.basic import QUICK_GELU_SLOPE, quick_gelu
 from models.layers.exchange import exchange, side_by_side
+from models.layers.integration import two_mlps
 from models.layers.patches import linear_of_patches, patchify
-from models.layers.recomputing import (
-    linear_of_norm,
-    spatial_convolution_of_quick_gelu,
-    sum_of_linears_of_silu,
-)
-from models.layers.temporal import temporal_convolution, temporal_convolution_of_norm
+from models.layers.recomputing import linear_of_norm, spatial_convolution_of_silu
+from models.layers.temporal import stack_over_time, temporal_convolution, temporal_convolution_of_norm
 
 EPS = 1e-5
+TOKENS = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(1))
 
 
 def plain_exchange(
-    s: Tensor, m: Tensor, w_in: Tensor, b_in: Tensor, token: Tensor, w_out: Tensor, b_out: Tensor
+    s: Tensor,
+    tokens: Tensor,
+    r: Tensor | None,
+    w_m: Tensor,
+    w_in: Tensor,
+    b_in: Tensor,
+    token: Tensor,
+    w_out: Tensor,
+    b_out: Tensor,
 ) -> Tensor:
-    x = quick_gelu(s)
+    x, m = quick_gelu(s / QUICK_GELU_SLOPE), F.linear(tokens, w_m)
+    if r is not None:
+        m = m + r
     alpha = s.shape[1] // m.shape[1]
     message = F.linear(m[:, :, 1:], w_out, b_out).repeat_interleave(alpha, dim=1)
-    v = F.linear(side_by_side(x, alpha), w_in, b_in)
+    v = F.linear(side_by_side(x * QUICK_GELU_SLOPE, alpha), w_in, b_in)
     token = token[None, :, None].expand(len(v), -1, -1, -1).to(v.dtype)
     joined = m + torch.cat([token, v], dim=2)
     return torch.cat([joined.flatten(), (x + message).flatten()])
+
+
+def plain_mlps(
+    m: Tensor, w: Tensor, b: Tensor, conv: Tensor, conv_b: Tensor, out: Tensor, out_b: Tensor
+) -> Tensor:
+    hidden = F.linear(F.layer_norm(m, m.shape[-1:], eps=EPS), w, b)
+    z = F.conv3d(
+        hidden[..., 8:].permute(0, 3, 1, 2)[..., None], conv[..., None, None], conv_b, padding=(1, 0, 0)
+    )
+    spatial, temporal = F.silu(hidden[..., :8]), F.silu(z[..., 0].permute(0, 2, 3, 1))
+    return F.linear(spatial, out[:, :8]) + F.linear(temporal, out[:, 8:], out_b)
 
 
 def both(*results: Tensor) -> Tensor:
@@ -46,25 +65,20 @@ def norm_of(width: int, weight: Tensor, bias: Tensor) -> nn.LayerNorm:
 
 
 PAIRS: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Tensor], Callable[..., Tensor]]] = {
-    "sum of linears of silu": (
-        ((2, 30, 8), (2, 30, 4), (5, 8), (5, 4), (5,)),
-        sum_of_linears_of_silu,
-        lambda x, z, w, v, b: F.linear(F.silu(x), w, b) + F.linear(F.silu(z), v),
-    ),
-    "sum of linears of silu of a part": (
-        ((2, 30, 12), (2, 30, 4), (5, 8), (5, 4), (5,)),
-        lambda x, z, w, v, b: sum_of_linears_of_silu(x[..., 2:10], z, w, v, b),
-        lambda x, z, w, v, b: F.linear(F.silu(x[..., 2:10]), w, b) + F.linear(F.silu(z), v),
+    "two mlps": (
+        ((2, 4, 30, 8), (12, 8), (12,), (4, 4, 3), (4,), (8, 12), (8,)),
+        lambda m, w, b, conv, conv_b, *out: two_mlps(m, EPS, w, b, *stack_over_time(conv, conv_b), *out),
+        plain_mlps,
     ),
     "linear of norm": (
-        ((2, 3, 8), (5, 8), (5,)),
-        lambda x, w, b: linear_of_norm(x, w, b, EPS),
-        lambda x, w, b: F.linear(F.layer_norm(x, x.shape[-1:], eps=EPS), w, b),
+        ((2, 3, 8), (5, 8)),
+        lambda x, w: linear_of_norm(x, w, EPS),
+        lambda x, w: F.linear(F.layer_norm(x, x.shape[-1:], eps=EPS), w),
     ),
     "spatial convolution": (
         ((4, 5, 6, 8), (7, 8, 3, 3), (7,)),
-        spatial_convolution_of_quick_gelu,
-        lambda x, w, b: F.conv2d(quick_gelu(x).permute(0, 3, 1, 2), w, b, padding=1).permute(0, 2, 3, 1),
+        spatial_convolution_of_silu,
+        lambda x, w, b: F.conv2d(F.silu(x).permute(0, 3, 1, 2), w, b, padding=1).permute(0, 2, 3, 1),
     ),
     "temporal convolution of norm": (
         ((2, 4, 3, 8), (8,), (8,), (6, 8, 3), (6,)),
@@ -72,9 +86,14 @@ PAIRS: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Tensor], Calla
         lambda x, g, h, w, b: temporal_convolution(F.layer_norm(x, (8,), g, h, EPS), w, b),
     ),
     "exchange": (
-        ((2, 6, 4, 3), (2, 3, 5, 8), (8, 6), (8,), (3, 8), (3, 8), (3,)),
-        lambda *given: both(*exchange(*given)),
-        plain_exchange,
+        ((2, 6, 4, 3), (2, 3, 5, 8), (8, 7), (8, 6), (8,), (3, 8), (3, 8), (3,)),
+        lambda s, r, *weights: both(*exchange(s, TOKENS, r, *weights)),
+        lambda s, r, *weights: plain_exchange(s, TOKENS, r, *weights),
+    ),
+    "first exchange": (
+        ((2, 6, 4, 3), (8, 7), (8, 6), (8,), (3, 8), (3, 8), (3,)),
+        lambda s, *weights: both(*exchange(s, TOKENS, None, *weights)),
+        lambda s, *weights: plain_exchange(s, TOKENS, None, *weights),
     ),
 }
 """Shapes of the inputs, our function, and the layers it stands for."""
@@ -145,7 +164,7 @@ def test_less_is_kept(name: str) -> None:
 
 
 def test_patches_are_cut_again() -> None:
-    images, weight, bias = inputs_of(((2, 3, 3, 8, 12), (5, 48), (5,)))
-    found = outcome(lambda w, b: linear_of_patches(images, w, b, 4), [weight, bias])
-    expected = outcome(lambda w, b: F.linear(patchify(images, 4), w, b), [weight, bias])
+    images, weight = inputs_of(((2, 3, 3, 8, 12), (5, 48)))
+    found = outcome(lambda w: linear_of_patches(images, w, 4), [weight])
+    expected = outcome(lambda w: F.linear(patchify(images, 4), w), [weight])
     assert furthest(found, expected) < 2e-6

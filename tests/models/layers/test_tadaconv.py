@@ -77,14 +77,15 @@ def clips(seed: int = 1) -> Tensor:
     return torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(seed))
 
 
-def test_an_adaptive_dist_starts_as_the_plain_one_bit_for_bit() -> None:
+def test_an_adaptive_dist_starts_as_the_plain_one() -> None:
     plain, adaptive = dist(), dist(temporal_encoder="tada")
     missing, unexpected = adaptive.load_state_dict(plain.state_dict(), strict=False)
     assert not unexpected
     assert all(".temporal_block.calibration." in name for name in missing)
     for mode in (True, False):
         plain.train(mode), adaptive.train(mode)
-        assert torch.equal(adaptive(clips()).video, plain(clips()).video)
+        # to rounding: the plain one has QuickGELU's factors inside its weights
+        torch.testing.assert_close(adaptive(clips()).video, plain(clips()).video, rtol=1e-5, atol=1e-5)
 
 
 def test_an_adaptive_dist_leaves_its_start() -> None:
