@@ -212,7 +212,7 @@ class Clip(nn.Module):
         return self.text(tokens)
 
     def tokenize(self, texts: Sequence[str], length: int | None = None) -> Tensor:
-        """Texts → token ids (K, length), cut to it, on the towers' device; length None: the trained one."""
+        """Texts → token ids (K, length) on the CPU, cut to it; length None: the trained one."""
         vocabulary = self.architecture.vocab_size
         if vocabulary < _VOCABULARY:
             raise ValueError(
@@ -220,7 +220,7 @@ class Clip(nn.Module):
                 f"{_VOCABULARY})"
             )
         trained = self.architecture.context_length
-        return _tokenizer()(list(texts), min(length or trained, trained)).to(self.logit_scale.device)
+        return _tokenizer()(list(texts), min(length or trained, trained))
 
     def token_count(self, text: str) -> int:
         """Tokens of a text, with the two that begin and end it, however many the tower can take."""

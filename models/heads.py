@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.interface import Role, VideoFeatures, VideoModel, apply_roles
+from models.layers.basic import full_precision
 
 
 class TextHead(nn.Module):
@@ -57,7 +58,8 @@ class LinearHead(nn.Module):
 
     def forward(self, model: VideoModel, features: VideoFeatures) -> Tensor:
         """Features of B clips → logits (B,K)."""
-        return self.fc(self.dropout(features.video))
+        # without autocast, too, the features may come from a model that ran with it
+        return self.fc(self.dropout(features.video).to(self.fc.weight.dtype))
 
 
 Head = TextHead | TunedTextHead | LinearHead
@@ -104,7 +106,10 @@ def frozen_logits(model: VideoModel, video: Tensor, text_features: Tensor) -> Te
 
 
 def frame_logits(frames: Tensor, text_features: Tensor, logit_scale: Tensor) -> Tensor:
-    """Frame embeddings (B,S,E) and text features (K,E) → CLIP's mean cosine times its scale (B,K)."""
+    """Frame embeddings (B,S,E) and text features (K,E) → CLIP's mean cosine times its scale (B,K), in
+    float32.
+    """
     frames = nn.functional.normalize(frames.float(), dim=-1).mean(dim=1)
     text = nn.functional.normalize(text_features.float(), dim=-1)
-    return torch.exp(logit_scale.float()) * frames @ text.t()
+    with full_precision(frames):
+        return torch.exp(logit_scale.float()) * frames @ text.t()

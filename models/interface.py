@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.clip import Clip
+from models.layers.basic import full_precision
 from models.zero_shot import class_text_features
 
 
@@ -148,5 +149,5 @@ def apply_roles(model: HasRoles) -> None:
 def cosine_logits(video: Tensor, text: Tensor, logit_scale: Tensor) -> Tensor:
     """exp(logit_scale) · cos(video, text) for all pairs: (B,E), (K,E) → (B,K), in float32."""
     video, text = F.normalize(video.float(), dim=-1), F.normalize(text.float(), dim=-1)
-    scale = torch.exp(logit_scale.float())
-    return scale * video @ text.t()
+    with full_precision(video):
+        return torch.exp(logit_scale.float()) * video @ text.t()

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.layers.basic import full_precision
+
 SHARPNESS = 100.0
 """τ, the factor inside every softmax."""
 _NORM_FLOOR = 1e-6
@@ -33,6 +35,12 @@ def mug_similarity(
     """
     tokens = F.normalize(tokens.float(), dim=-1, eps=_NORM_FLOOR)
     frames = F.normalize(frames.float(), dim=-1, eps=_NORM_FLOOR)
+    with full_precision(tokens):
+        return _aligned(tokens, frames, mask, full, sharpness)
+
+
+def _aligned(tokens: Tensor, frames: Tensor, mask: Tensor, full: bool, sharpness: float) -> Tensor:
+    """Of normalised features."""
     pairs = torch.einsum("ale,bte->ablt", tokens, frames)
     padding = ~mask.bool()[:, None]  # (A,1,L)
     pairs = pairs.masked_fill(padding[..., None], 0.0)

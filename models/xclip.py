@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from models.clip import Clip
 from models.interface import Role, VideoFeatures, VideoModel
 from models.layers.attention import ResidualAttentionBlock, SelfAttention
-from models.layers.basic import LayerNorm, Mlp
+from models.layers.basic import LayerNorm, Mlp, full_precision
 from models.layers.cross_attention import CrossAttention
 from models.layers.temporal import interpolate_in_time
 from models.peer_config import XclipConfig
@@ -149,11 +149,15 @@ class Xclip(VideoModel):
         return XclipFeatures(video=self.integration(embeddings), frames=embeddings, patches=patches)
 
     def similarity(self, features: VideoFeatures, text: Tensor) -> Tensor:
-        """Logits (B,K): cosine with the texts (K,E), not normalised, as each clip prompts them."""
+        """Logits (B,K) in float32: cosine with the texts (K,E), not normalised, as each clip prompts them."""
         assert isinstance(features, XclipFeatures)
-        prompted = F.normalize(self.prompts(text, features.patches).float(), dim=-1)  # (B,K,E)
+        # as float32, the prompts' layers take them with and without autocast
+        prompted = F.normalize(
+            self.prompts(text.float(), features.patches.float()).float(), dim=-1
+        )  # (B,K,E)
         video = F.normalize(features.video.float(), dim=-1)
-        return self.clip.logit_scale.float().exp() * torch.einsum("be,bke->bk", video, prompted)
+        with full_precision(video):
+            return self.clip.logit_scale.float().exp() * torch.einsum("be,bke->bk", video, prompted)
 
     def class_features(self, names: Sequence[str], templates: Sequence[str]) -> Tensor:
         """Text features (K,E) of the class names, not normalised."""

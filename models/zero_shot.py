@@ -25,7 +25,7 @@ def class_text_features(
     normalized=False: the mean of the texts as CLIP gives them, of any length.
     Raises ValueError for no names and for a template without a place for the name.
     """
-    tokens = clip.tokenize(class_texts(names, templates))
+    tokens = clip.tokenize(class_texts(names, templates)).to(clip.logit_scale.device)
     # The text tower is causal: what follows the last end token changes nothing, and takes most of the time.
     tokens = tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
     encoded = torch.cat([clip.encode_text(part) for part in tokens.split(_TEXTS_AT_A_TIME)])

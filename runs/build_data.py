@@ -345,7 +345,7 @@ def _loader(
         dataset,
         num_workers=settings.num_workers,
         prefetch_factor=settings.prefetch_factor,
-        pin_memory=settings.pin_memory,
+        pin_memory=settings.pin_memory and config.num_gpus != 0,
         timeout=settings.timeout,
         max_worker_failures=settings.max_worker_failures,
         max_unreadable_rate=max_unreadable_rate,

@@ -28,7 +28,7 @@ class CaptionTokens:
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Token ids (K,L) on the CPU."""
-        tokens = self.clip.tokenize(texts, self.length).cpu()
+        tokens = self.clip.tokenize(texts, self.length)
         full = (tokens[:, -1] != 0).nonzero()[:, 0].tolist()
         if full and not self.said:
             longest = max((texts[row] for row in full), key=self.clip.token_count)
@@ -60,7 +60,8 @@ class PreparePairs:
         chosen = zip(batch.video_id.tolist(), batch.target[:, 0].tolist(), strict=True)
         texts = [self.records[row].captions[caption] for row, caption in chosen]
         video = self.transform(moved.video, batch.colour)
-        return TrainingPairs(video, self.tokens(texts).to(self.device), batch.video_id)
+        tokens = self.tokens(texts).to(self.device, non_blocking=True)
+        return TrainingPairs(video, tokens, batch.video_id)
 
 
 def queries_from(records: Sequence[VideoRecord], tokens: CaptionTokens) -> Queries:

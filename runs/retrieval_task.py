@@ -11,11 +11,14 @@ from torch import Tensor
 
 from datasets.records import AnnotatedSplit
 from datasets.text_video_dataset import TextVideoDataset
+from models.build import tunes_text
 from models.contrastive import Similarity, contrastive_loss
+from models.interface import VideoModel
 from models.retriever import Matched
 from runs.build import Workplace
 from runs.build_data import build_device_transform, build_evaluation_videos, build_training_steps
 from runs.build_model import build_retriever
+from runs.config import RunConfig
 from runs.evaluate_retrieval import RetrievalEvaluator, RetrievalResult
 from runs.output_folder import OutputFolder
 from runs.retrieval_data import CaptionTokens, PreparePairs, queries_from
@@ -24,6 +27,7 @@ from runs.task import Examiner
 from runs.timetable import Timetable
 from runs.training_step import Prepare, TrainingPairs
 from runs.video_data import TrainingSteps
+from utils.config import ConfigError
 from utils.trackers import Trackers
 
 
@@ -44,6 +48,18 @@ class Contrastive:
         return loss, finite
 
 
+def _assert_alignment_trains(config: RunConfig, model: VideoModel) -> None:
+    alignment = config.retrieval.alignment
+    untrained = model.frames_are_clips and not tunes_text(model)
+    if config.train.enable and alignment != "pooled" and untrained:
+        raise ConfigError(
+            f"{alignment} compares the frames' embeddings, which this model leaves to the frozen CLIP: "
+            "nothing of it would be trained",
+            key="RETRIEVAL.ALIGNMENT",
+            remedy="set it to pooled",
+        )
+
+
 class RetrievalTask:
     """A `runs.task.Task`."""
 
@@ -52,6 +68,7 @@ class RetrievalTask:
         self._place = place
         settings = place.config.retrieval
         self.network = build_retriever(place.config, place.device)
+        _assert_alignment_trains(place.config, self.network.model)
         self.objective = Contrastive(self.network.similarity)
         self._tokens = CaptionTokens(self.network.model.clip, settings.max_tokens)
         self._transform = build_device_transform(place.config)

@@ -104,7 +104,8 @@ class TrainingState:
         load_trainable_state(self.model, state["weights"], source)
         self._restore_average(state["average"], source)
         self._restore_optimizer(state["optimizer"], source)
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # a run without loss scaling leaves none behind
+            self.scaler.load_state_dict(state["scaler"])
         for name, value in state["progress"].items():
             setattr(self.progress, name, value)
         self.data.load_state_dict(state["data"])

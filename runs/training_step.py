@@ -117,13 +117,15 @@ class TrainingStep:
         norm = clip_gradients(self.optimizer, self.max_gradient_norm)
         loss, bad_losses, bad_norms = self._agree(torch.stack(losses).mean(), norm)
         fine = bad_losses == 0 and bad_norms == 0
+        # Unscaled losses do not overflow: what is no number then is no number for another reason.
+        could_overflow = not fine and self.scaler.is_enabled() and self.scaler.get_scale() > 1
         self._update(fine)
         return StepOutcome(
             loss=loss,
             gradient_norm=float(norm),
             updated=fine,
             loss_is_finite=bad_losses == 0,
-            overflowed=bad_losses == 0 and bad_norms > 0 and self.scaler.is_enabled(),
+            overflowed=bad_losses == 0 and bad_norms > 0 and could_overflow,
             suspects=() if fine else _suspects(examined),
         )
 
@@ -143,6 +145,7 @@ class TrainingStep:
                     self.scaler.scale(loss / len(clips_of)).backward()
             losses.append(loss.detach())
             examined.append((clips.video_id, finite))
+            del clips, output, loss  # or they would stay while the next are made
         return losses, examined
 
     def _agree(self, loss: Tensor, norm: Tensor) -> tuple[float, float, float]:
@@ -155,12 +158,17 @@ class TrainingStep:
                 (~torch.isfinite(norm)).to(loss.dtype),
             ]
         ).double()
-        total, bad_losses, bad_norms = distributed.all_reduce_sum(facts).tolist()
+        facts = distributed.all_reduce_sum(facts)
+        if facts.is_cuda:
+            # A GPU would wait for a lost process without end; the host, where this waits, is told.
+            distributed.barrier()
+        total, bad_losses, bad_norms = facts.tolist()
         return total / distributed.world_size(), bad_losses, bad_norms
 
     def _update(self, fine: bool) -> None:
-        if fine or self.scaler.is_enabled():  # the scaler must see an overflow in order to lower its scale
+        if fine:
             self.scaler.step(self.optimizer)
+        if self.scaler.is_enabled():  # an overflow lowers its scale
             self.scaler.update()
         if fine and self.average is not None:
             self.average.update()

@@ -4,17 +4,29 @@ pass.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 
+class Recomputed:
+    """A block's forward pass whose activations are computed again. `inside` is the pass itself."""
+
+    def __init__(self, inside: Callable[..., Any]) -> None:
+        self.inside = inside
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        """What `inside` gives."""
+        return checkpoint(self.inside, *inputs, use_reentrant=False, **named)
+
+
 def recompute_activations(module: nn.Module) -> int:
     """Make the trained members of every ModuleList in `module` recompute their activations; returns how many.
 
-    Names of weights stay as they are. Recomputation is non-reentrant, so it works with several processes,
-    with autocast, and under `torch.compile`; random states are restored, so dropout repeats.
+    Names of weights stay as they are. Recomputation is non-reentrant, so it works with several processes and
+    with autocast; random states are restored, so dropout repeats. `compile_blocks` comes afterwards.
     """
     blocks: list[nn.Module] = []
     for container in module.modules():
@@ -25,5 +37,5 @@ def recompute_activations(module: nn.Module) -> int:
     inner = {id(part) for block in blocks for part in block.modules() if part is not block}
     outermost = [block for block in blocks if id(block) not in inner]
     for block in outermost:
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+        block.forward = Recomputed(block.forward)  # type: ignore[method-assign]
     return len(outermost)

@@ -138,7 +138,8 @@ def barrier() -> None:
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:
-    """Sum of `tensor` over all processes, in place and returned; works on any device the run uses."""
+    """Sum of `tensor`, contiguous, over all processes, in place and returned; on any device the run uses."""
+    assert tensor.is_contiguous(), "NCCL takes contiguous tensors alone"
     if world_size() > 1:
         with peer_loss_named():
             dist.all_reduce(tensor, op=dist.ReduceOp.SUM)

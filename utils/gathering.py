@@ -17,18 +17,19 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
         """own (n, ...) → (processes · n, ...), in the order of the ranks."""
-        parts = [torch.empty_like(own) for _ in range(distributed.world_size())]
-        with distributed.peer_loss_named():
-            dist.all_gather(parts, own.contiguous())
         ctx.rows = len(own)
-        return torch.cat(parts)
+        return _gathered(own)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         """Gradient (processes · n, ...) → (n, ...)."""
-        total = distributed.all_reduce_sum(gradients[0].clone())
+        (gradient,) = gradients
+        kind = torch.promote_types(gradient.dtype, torch.float32)
+        # NCCL wants contiguous tensors, and a sum over processes in half precision would lose digits
+        copy = torch.empty(gradient.shape, dtype=kind, device=gradient.device).copy_(gradient)
+        total = distributed.all_reduce_sum(copy)
         first = distributed.rank() * ctx.rows
-        return total[first : first + ctx.rows]
+        return total[first : first + ctx.rows].to(gradient.dtype)
 
 
 def gather_with_gradients(own: Tensor) -> Tensor:
@@ -42,7 +43,12 @@ def gather_with_gradients(own: Tensor) -> Tensor:
         return own
     if own.is_floating_point() and torch.is_grad_enabled():
         return _Gathered.apply(own)
+    return _gathered(own)
+
+
+def _gathered(own: Tensor) -> Tensor:
+    own = own.contiguous()  # what is received has the memory layout of what is sent
     parts = [torch.empty_like(own) for _ in range(distributed.world_size())]
     with distributed.peer_loss_named():
-        dist.all_gather(parts, own.contiguous())
+        dist.all_gather(parts, own)
     return torch.cat(parts)

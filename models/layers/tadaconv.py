@@ -14,8 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from utils import distributed
+from utils.gathering import gather_with_gradients
+
 _REDUCTION = 4
 _KERNEL = 3
+
+
+@torch.compiler.disable
+def _of_all_processes(own: Tensor) -> Tensor:
+    return gather_with_gradients(own)
 
 
 class TemporalCalibration(nn.Module):
@@ -43,8 +51,17 @@ class TemporalCalibration(nn.Module):
         """x (B,T,N,C) → α (B,T,C)."""
         frames = x.mean(dim=2)  # (B,T,C)
         frames = frames + self.clip_context(frames.mean(dim=1, keepdim=True))
-        hidden = F.relu(self.norm(self.reduce(frames.transpose(1, 2))))
+        hidden = F.relu(self._normed(self.reduce(frames.transpose(1, 2))))
         return 1 + self.expand(hidden).transpose(1, 2)
+
+    def _normed(self, hidden: Tensor) -> Tensor:
+        """hidden (B,C,T); trained on several processes, normalised over the clips of all of them, so that
+        their number changes neither the training nor, through the running averages, the evaluation.
+        """
+        if not self.training or distributed.world_size() == 1:
+            return self.norm(hidden)
+        first = distributed.rank() * len(hidden)
+        return self.norm(_of_all_processes(hidden))[first : first + len(hidden)]
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B,T,N,C) → the same shape, to be convolved within each frame."""

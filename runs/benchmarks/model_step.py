@@ -21,6 +21,8 @@ from runs.benchmarks.reference_dist import ReferenceDist
 from utils.compilation import compile_blocks
 from utils.config import ConfigError
 from utils.memory import peak_memory_bytes, reset_peak_memory
+from utils.precision import allow_tf32
+from utils.reproducibility import deterministic_kernels
 from utils.versions import versions
 
 if TYPE_CHECKING:
@@ -41,9 +43,13 @@ _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.floa
 class Bench:
     """A network, random clips, and the contenders as functions without arguments."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, *, one_alone: bool = False) -> None:
+        """one_alone: a single contender is measured, so that nothing needs to be there for the others."""
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        allow_tf32(True)  # as in a run
+        deterministic_kernels(False)
+        self.one_alone = one_alone
         self.settings = settings
         self._stand_ins: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {}
         device = settings.device
@@ -139,7 +145,8 @@ class Bench:
             half = torch.bfloat16 if self.dtype == torch.float32 else self.dtype
             keep_frozen_tower_in(tower, kind, half)
             self._stand_ins[kind] = tower.stand_ins
-            tower.transformer.to(self.device)  # the other contenders go on with the originals
+            if not self.one_alone:
+                tower.transformer.to(self.device)  # the other contenders go on with the originals
         tower.stand_ins = self._stand_ins[kind]
         try:
             action()
@@ -202,7 +209,7 @@ def peak_memory(name: str, settings: ModelSettings) -> float:
 
     Needs a process of its own: a resident peak never sinks.
     """
-    bench = Bench(settings)
+    bench = Bench(settings, one_alone=True)
     action = bench.contender(name)
     reset_peak_memory(bench.device)
     for _ in range(2):

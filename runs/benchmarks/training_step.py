@@ -30,13 +30,16 @@ from runs.training_step import SoftCrossEntropy, TrainingClips, TrainingStep
 from utils.activation_checkpointing import recompute_activations
 from utils.memory import peak_memory_bytes, reset_peak_memory
 from utils.optim import build_adamw, parameter_groups
-from utils.precision import resolve_precision
+from utils.precision import allow_tf32, resolve_precision
+from utils.reproducibility import deterministic_kernels
 
 
 def measure(label: str, config: RunConfig, settings: Settings) -> Measurement:
     """Build the recipe's network, take steps with it, and tell what they cost."""
     device = _device(settings)
     precision = resolve_precision(settings.precision, device)
+    allow_tf32(config.train.tf32)
+    deterministic_kernels(config.train.deterministic)
     network: Any = benchmark_network(config).to(device).train()
     if settings.activation_checkpointing:
         recompute_activations(network.model)

@@ -127,7 +127,7 @@ def _optimizer(module: torch.nn.Module, config: PretrainingConfig) -> Optimizer:
 
 
 def _tokens(clip: Clip, captions: tuple[str, ...]) -> Tensor:
-    tokens = clip.tokenize(captions)
+    tokens = clip.tokenize(captions).to(clip.logit_scale.device)
     return tokens[:, : int(tokens.argmax(dim=1).max()) + 1]  # up to the end token, which has the highest id
 
 

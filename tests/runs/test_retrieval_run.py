@@ -119,6 +119,13 @@ def test_a_run_that_only_tests_takes_what_another_trained(retrieval_pairs: Pairs
     assert scores_of(tested["OUTPUT_DIR"]) == scores_of(trained["OUTPUT_DIR"])
 
 
+def test_an_alignment_that_would_train_nothing_is_an_error(retrieval_pairs: Pairs) -> None:
+    changes = {"DATA__SPARSE_SAMPLE_ALPHA": "2", "RETRIEVAL__ALIGNMENT": "mug"}
+    run = start_run(retrieval_pairs(MODEL__NAME="dist", **changes))
+    assert set(run.codes()) == {2}
+    assert "RETRIEVAL.ALIGNMENT" in run.text() and "nothing of it would be trained" in run.text()
+
+
 def test_lists_without_captions_are_an_error(retrieval_pairs: Pairs, tiny_videos: Path) -> None:
     run = start_run(retrieval_pairs(**STAN, DATA__ANNO_DIR=str(tiny_videos)))
     assert set(run.codes()) == {2}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from runs.train import LoopSettings, NonFiniteLossError, Trainer
-from tests.runs.toy import STEPS_PER_EPOCH, ToyData, toy_timetable, toy_trainer
+from tests.runs.toy import BATCH, STEPS_PER_EPOCH, ToyBatch, ToyData, toy_timetable, toy_trainer
 from utils.checkpoint import CheckpointError, read_checkpoint, trainable_state
 from utils.stopping import EXIT_PREEMPTED, RunStopped
 
@@ -159,3 +161,44 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, change: dict,
     state = {**trainer.state.capture(), **change}
     with pytest.raises(CheckpointError, match=rf"x\.pt.*{message}"):
         trainer.state.restore(state, "x.pt")
+
+
+def test_a_loss_that_is_no_number_moves_nothing_with_loss_scaling(tmp_path: Path) -> None:
+    """Its gradients may be finite, so that the scaler alone would take the step."""
+    trainer = toy_trainer(tmp_path, precision="fp16")
+    data, step = ToyData(), trainer.step
+    clips = data.prepare(ToyBatch(torch.arange(BATCH)), 0, 0)
+
+    class NoNumber:
+        def output(self, network: Any, clips: Any) -> Any:
+            return network(clips.video)
+
+        def loss(self, output: Any, clips: Any) -> tuple[Tensor, Tensor]:
+            finite = torch.ones(len(clips.video), dtype=torch.bool)
+            return output[0].float().sum() + torch.tensor(float("nan")), finite
+
+    before = [weight.clone() for weight in trainer.state.model.parameters()]
+    outcome = replace(step, objective=NoNumber())([lambda: clips])
+    assert not outcome.updated and not outcome.loss_is_finite and not outcome.overflowed
+    for weight, old in zip(trainer.state.model.parameters(), before, strict=True):
+        assert torch.equal(weight, old)
+    assert step([lambda: clips]).updated
+
+
+def test_gradients_that_are_no_numbers_are_no_overflow_of_a_loss_that_is_not_scaled(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path, precision="fp16")
+    step, scaler = trainer.step, trainer.step.scaler
+    clips = ToyData().prepare(ToyBatch(torch.arange(BATCH)), 0, 0)
+    weight = trainer.state.model.head[0].weight  # type: ignore[union-attr, index]
+    handle = weight.register_hook(lambda gradient: gradient * float("nan"))  # type: ignore[union-attr]
+    outcomes = [step([lambda: clips]) for _ in range(20)]
+    handle.remove()
+    assert outcomes[0].overflowed and not outcomes[-1].overflowed
+    assert not any(outcome.updated for outcome in outcomes) and scaler.get_scale() > 0
+
+
+def test_a_run_with_loss_scaling_goes_on_from_one_without(tmp_path: Path) -> None:
+    plain, scaled = toy_trainer(tmp_path / "plain"), toy_trainer(tmp_path / "scaled", precision="fp16")
+    scale = scaled.step.scaler.get_scale()
+    scaled.state.restore(plain.state.capture(), "plain")
+    assert scaled.step.scaler.get_scale() == scale

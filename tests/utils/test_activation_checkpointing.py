@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from utils.activation_checkpointing import recompute_activations
+from utils.compilation import compile_blocks
 
 
 def _block() -> nn.Module:
@@ -64,3 +68,18 @@ def test_gradients_stay_and_memory_shrinks() -> None:
     for ours, theirs in zip(_gradients(plain, kept_plain), _gradients(recomputing, kept), strict=True):
         assert torch.equal(ours, theirs)
     assert sum(kept) < 0.6 * sum(kept_plain)
+
+
+def test_compiled_blocks_are_compiled_inside_of_the_recomputation() -> None:
+    plain, both = Stack().eval(), Stack().eval()
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        graphs.append(graph)
+        return graph.forward
+
+    recompute_activations(both)
+    assert compile_blocks(both, backend) == 3
+    for ours, theirs in zip(_gradients(both, []), _gradients(plain, []), strict=True):
+        assert torch.equal(ours, theirs)
+    assert len(graphs) == 3

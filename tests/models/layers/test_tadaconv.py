@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, multiprocessing
 
 from models.config import DistConfig
 from models.dist import Dist
@@ -16,6 +17,8 @@ from models.heads import trainable_count
 from models.interface import apply_roles
 from models.layers.tadaconv import TemporalCalibration
 from tests.models.peers import checkpoint, relative, tiny_clip
+from tests.runs.tiny_runs import free_port
+from utils import distributed
 
 PARTS = {"g": "clip_context", "a": "reduce", "bn": "norm", "b": "expand"}
 
@@ -130,3 +133,48 @@ def test_without_a_temporal_encoder_dense_frames_do_not_count() -> None:
     other[:, :, 1::2] = 0
     assert torch.equal(model(video).video, model(other).video)
     assert not torch.equal(dist().eval()(video).video, dist().eval()(other).video)
+
+
+def _calibrated(x: Tensor, calibration: TemporalCalibration) -> list[Tensor]:
+    """The result, all averages, and the gradients of a weighted sum."""
+    result = calibration(x)
+    weights = torch.arange(result[0].numel()).remainder(5).view(result[0].shape)
+    (result * weights).mean(dim=0).sum().backward()
+    gradients = [weight.grad for weight in calibration.parameters() if weight.grad is not None]
+    return [result.detach(), *calibration.buffers(), *gradients]
+
+
+def _moved_calibration() -> TemporalCalibration:
+    torch.manual_seed(0)
+    calibration = TemporalCalibration(8)
+    with torch.no_grad():
+        for weight in calibration.parameters():
+            weight.add_(0.3 * torch.randn(weight.shape))
+    return calibration
+
+
+def _calibrate_in_process(process: int, world: int, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    x = torch.randn(4, 3, 5, 8, generator=torch.Generator().manual_seed(2))
+    expected, *others = _calibrated(x, _moved_calibration())
+    os.environ.update(
+        RANK=str(process), WORLD_SIZE=str(world), LOCAL_RANK=str(process),
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
+    )  # fmt: skip
+    distributed.initialise("cpu", 60)
+    own = slice(process * 2, process * 2 + 2)
+    found, *rest = _calibrated(x[own], _moved_calibration())
+    torch.testing.assert_close(found, expected[own])
+    for number, (ours, theirs) in enumerate(zip(rest, others, strict=True)):
+        if number >= 3:  # behind the averages: gradients, of which a run takes the mean
+            ours = distributed.all_reduce_sum(ours.clone()) / world
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    distributed.shutdown()
+    Path(folder, f"passed{process}").touch()
+
+
+def test_several_processes_normalise_over_the_clips_of_all(tmp_path: Path) -> None:
+    multiprocessing.start_processes(
+        _calibrate_in_process, args=(2, free_port(), str(tmp_path)), nprocs=2, start_method="fork"
+    )
+    assert len(list(tmp_path.glob("passed*"))) == 2
