@@ -116,7 +116,7 @@ class ToIntegration(nn.Module):
         groups = side_by_side(x, self.weight.shape[2])
         tokens = F.linear(groups, self.matrix(), self.bias)
         class_token = self.class_tokens(groups.shape[1]).to(tokens.dtype)
-        return torch.cat([class_token[None, :, None].expand(len(x), -1, -1, -1), tokens], dim=2)
+        return torch.cat([class_token[None, :, None].expand(x.shape[0], -1, -1, -1), tokens], dim=2)
 
     def matrix(self) -> Tensor:
         """The strided kernel as a Linear's weight (C, α·M) on the α frames side by side."""

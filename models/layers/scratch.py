@@ -21,10 +21,10 @@ def linear_into_scratch(x: Tensor, weight: Tensor, bias: Tensor, purpose: str, f
 
     The result is valid until the next call for the same purpose in the same thread.
     """
-    size = (len(x), len(weight))
     scaled = bias if factor == 1 else bias * factor
     if not _may_use_scratch(x, weight):
         return torch.addmm(scaled, x, weight.t(), alpha=factor)
+    size = (len(x), len(weight))  # not before: len would fix a traced batch
     buffer = _scratch(f"{purpose} {x.dtype}", prod(size), x.dtype).view(size)
     return torch.addmm(scaled, x, weight.t(), alpha=factor, out=buffer)
 

@@ -18,6 +18,8 @@ from tests.runs.tiny_runs import tiny_pairs, words
 
 NAMES = ("red", "green", "blue")
 SUFFIXES = {"torch": ".pt2", "onnx": ".onnx"}
+QUICK = {("dist", "torch"), ("stan", "torch")}
+"""What is checked every time; all of them take a minute."""
 
 
 def with_all_weights_moved(name: str) -> VideoClassifier:
@@ -34,9 +36,14 @@ def with_all_weights_moved(name: str) -> VideoClassifier:
     return VideoClassifier(network.eval(), model.config, (NAMES,), name, model.device, model.precision)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("style", SUFFIXES)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [
+        pytest.param(name, style, marks=[] if (name, style) in QUICK else pytest.mark.slow)
+        for name in METHODS
+        for style in SUFFIXES
+    ],
+)
 def test_a_method_is_exported(
     name: str, style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

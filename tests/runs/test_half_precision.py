@@ -1,4 +1,4 @@
-"""Where half precision ends: scores, logits and losses of every method, in bfloat16 as on a GPU, on the CPU."""
+"""Where half precision ends: scores, logits, losses of every method, in bfloat16 on a CPU as on a GPU."""
 
 from __future__ import annotations
 
