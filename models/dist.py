@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from models.clip import Clip
 from models.config import DistConfig
-from models.dist_pooling import AdaptivePooling
+from models.dist_pooling import AdaptivePooling, normalised
 from models.interface import Role, VideoFeatures, VideoModel
 from models.layers.basic import QUICK_GELU_SLOPE, LayerNorm, Mlp, quick_gelu
 from models.layers.exchange import exchange, side_by_side
@@ -303,8 +303,9 @@ class DistBranch(nn.Module):
         b, s = y.shape[:2]
         spatial = self.spatial_query.to(y.dtype).expand(b, s, -1)
         video = self.video_query.to(y.dtype).expand(b, -1)
+        normed = normalised(y)
         for layer in self.pooling:
-            spatial, video = layer(spatial, video, y)
+            spatial, video = layer(spatial, video, normed)
         return self.ln_post(video + class_token) @ self.proj
 
 

@@ -6,6 +6,7 @@ B clips · S sparse frames · L tokens · C width.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers.attention import SingleQueryAttention
@@ -25,10 +26,15 @@ class PoolingHalf(nn.Module):
         self.ln_mlp = LayerNorm(width)
         self.mlp = Mlp(width, 4 * width)
 
-    def forward(self, query: Tensor, sequence: Tensor) -> Tensor:
-        """query (n,C), sequence (n,L,C) → (n,C)."""
-        query = query + self.attention(self.ln_attention(query), self.ln_attention(sequence))
+    def forward(self, query: Tensor, normed: Tensor) -> Tensor:
+        """query (n,C), sequence (n,L,C) as `normalised` gives it → (n,C)."""
+        query = query + self.attention(self.ln_attention(query), normed, self.ln_attention)
         return query + self.mlp(self.ln_mlp(query))
+
+
+def normalised(sequence: Tensor) -> Tensor:
+    """Layer norm (..., C) without weights, in float32: alike in all layers, whose own weights come later."""
+    return F.layer_norm(sequence.float(), sequence.shape[-1:]).to(sequence.dtype)
 
 
 class AdaptivePooling(nn.Module):
@@ -40,9 +46,9 @@ class AdaptivePooling(nn.Module):
         self.temporal = PoolingHalf(width)
         self.positions = nn.Parameter(torch.empty(sparse_frames, width))
 
-    def forward(self, spatial: Tensor, video: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries (B,S,C) and (B,C), tokens y (B,S,L,C) → the next queries."""
+    def forward(self, spatial: Tensor, video: Tensor, normed: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (B,S,C) and (B,C), tokens (B,S,L,C) as `normalised` gives them → the next queries."""
         b, s = spatial.shape[:2]
-        spatial = self.spatial(spatial.flatten(0, 1), y.flatten(0, 1)).unflatten(0, (b, s))
+        spatial = self.spatial(spatial.flatten(0, 1), normed.flatten(0, 1)).unflatten(0, (b, s))
         positions = interpolate_in_time(self.positions, s).to(spatial.dtype)
-        return spatial, self.temporal(video, spatial + positions)
+        return spatial, self.temporal(video, normalised(spatial + positions))

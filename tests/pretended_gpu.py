@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.layers import basic, exchange, integration, patches, recomputing, temporal
+from models.layers import attention, basic, exchange, integration, patches, recomputing, temporal
 
 OWN_FUNCTIONS = tuple(
     value
-    for module in (basic, exchange, integration, patches, recomputing, temporal)
+    for module in (attention, basic, exchange, integration, patches, recomputing, temporal)
     for value in vars(module).values()
     if isinstance(value, type) and issubclass(value, torch.autograd.Function)
 )

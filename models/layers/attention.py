@@ -6,6 +6,8 @@ value. Heads divide the width.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,6 +62,37 @@ class SelfAttention(_PackedAttention):
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, sequence: Tensor, factor: float) -> Tensor:
+        scores = torch.matmul(queries, sequence.transpose(1, 2)) * factor  # (n, heads, L)
+        shares = scores.float().softmax(dim=-1).to(scores.dtype)
+        ctx.save_for_backward(queries, sequence, shares)
+        ctx.factor = factor
+        return torch.matmul(shares, sequence)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        queries, sequence, shares = ctx.saved_tensors
+        (gradient,) = gradients
+        kind, exact = gradient.dtype, shares.float()
+        to_shares = torch.matmul(gradient, sequence.to(kind).transpose(1, 2)).float()
+        to_scores = exact * (to_shares - (to_shares * exact).sum(dim=-1, keepdim=True))
+        to_scores = (to_scores * ctx.factor).to(kind)
+        to_queries = torch.matmul(to_scores, sequence.to(kind)).to(queries.dtype)
+        both = torch.cat([to_scores, shares.to(kind)], dim=1).transpose(1, 2)  # (n, L, 2·heads)
+        to_sequence = torch.matmul(both, torch.cat([queries.to(kind), gradient], dim=1))
+        return to_queries, to_sequence.to(sequence.dtype), None
+
+
+def attend(queries: Tensor, sequence: Tensor, factor: float) -> Tensor:
+    """Σ softmax(factor · q·y) y over a sequence y, with one product for the gradient of y instead of two.
+
+    queries q (n, heads, width), sequence (n, L, width) → (n, heads, width).
+    """
+    return _Attend.apply(queries, sequence, factor)
+
+
 class SingleQueryAttention(_PackedAttention):
     """Attention of one query over a sequence, which it never projects to keys and values.
 
@@ -69,8 +102,12 @@ class SingleQueryAttention(_PackedAttention):
     query alike, so the softmax takes it away: its gradient is zero here exactly, elsewhere up to rounding.
     """
 
-    def forward(self, query: Tensor, sequence: Tensor) -> Tensor:
-        """query (n, width), sequence (n, L, width) → (n, width)."""
+    def forward(self, query: Tensor, sequence: Tensor, norm: nn.LayerNorm | None = None) -> Tensor:
+        """query (n, width), sequence (n, L, width) → (n, width).
+
+        norm: what it learned is applied to the sequence, which has been normalised before: again to the query
+        and to the sums instead.
+        """
         n, _, width = sequence.shape
         head_width = width // self.heads
         weight_q, weight_k, weight_v = self.in_proj_weight.chunk(3)
@@ -78,9 +115,11 @@ class SingleQueryAttention(_PackedAttention):
         q = F.linear(query, weight_q, bias_q).view(n, self.heads, head_width)
         # (n, heads, head width) x (heads, head width, width): the query as the sequence sees it
         seen = torch.einsum("nhd,hdc->nhc", q, weight_k.view(self.heads, head_width, width).to(q.dtype))
-        scores = torch.matmul(seen, sequence.transpose(1, 2)) * head_width**-0.5  # (n, heads, L)
-        shares = scores.float().softmax(dim=-1).to(sequence.dtype)
-        gathered = torch.matmul(shares, sequence)  # (n, heads, width)
+        if norm is not None:
+            seen = seen * norm.weight.to(seen.dtype)
+        gathered = attend(seen, sequence, head_width**-0.5)  # (n, heads, width)
+        if norm is not None:
+            gathered = gathered * norm.weight.to(gathered.dtype) + norm.bias.to(gathered.dtype)
         values = torch.einsum(
             "nhc,hdc->nhd", gathered, weight_v.view(self.heads, head_width, width).to(gathered.dtype)
         )

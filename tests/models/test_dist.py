@@ -11,9 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.clip import Clip, build_clip, describe_architecture
 from models.config import DistConfig
 from models.dist import Dist
+from models.dist_pooling import normalised
 from models.heads import Recognizer, TextHead, trainable_count
 from models.interface import Role, apply_roles
 from models.layers.attention import SingleQueryAttention
+from models.layers.basic import LayerNorm
 from models.layers.temporal import interpolate_in_time, temporal_convolution
 
 
@@ -180,6 +182,16 @@ def test_single_query_attention_is_multi_head_attention() -> None:
     query, sequence = torch.randn(3, 128), torch.randn(3, 7, 128)
     expected = reference(query[:, None], sequence, sequence, need_weights=False)[0][:, 0]
     assert torch.allclose(ours(query, sequence), expected, atol=1e-5)
+
+
+def test_a_norms_weights_may_come_after_it() -> None:
+    torch.manual_seed(0)
+    attention, norm = SingleQueryAttention(128, 2), LayerNorm(128)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    query, sequence = torch.randn(3, 128), torch.randn(3, 7, 128)
+    expected = attention(query, norm(sequence))
+    assert torch.allclose(attention(query, normalised(sequence), norm), expected, atol=1e-5)
 
 
 def test_interpolation_in_time_keeps_what_it_can() -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.attention import attend
 from models.layers.basic import QUICK_GELU_SLOPE, quick_gelu
 from models.layers.exchange import exchange, side_by_side
 from models.layers.integration import two_mlps
@@ -90,6 +91,11 @@ PAIRS: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Tensor], Calla
         lambda s, r, *weights: both(*exchange(s, TOKENS, r, *weights)),
         lambda s, r, *weights: plain_exchange(s, TOKENS, r, *weights),
     ),
+    "attention of one query": (
+        ((3, 2, 8), (3, 7, 8)),
+        lambda queries, y: attend(queries, y, 0.5),
+        lambda queries, y: (0.5 * queries @ y.transpose(1, 2)).float().softmax(dim=-1).to(queries.dtype) @ y,
+    ),
     "first exchange": (
         ((2, 6, 4, 3), (8, 7), (8, 6), (8,), (3, 8), (3, 8), (3,)),
         lambda s, *weights: both(*exchange(s, TOKENS, None, *weights)),
@@ -140,7 +146,7 @@ def test_values_and_gradients_under_autocast(name: str) -> None:
     assert furthest(found, exact) < 2 * furthest(expected, exact) + 0.01
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", sorted(set(PAIRS) - {"attention of one query"}))
 def test_less_is_kept(name: str) -> None:
     shapes, ours, plain = PAIRS[name]
     if name == "temporal convolution of norm":
