@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,7 @@ def _run(config: RunConfig, place: dict[str, str], log: Path, before: Callable[[
         os.dup2(descriptor, stream)
     sys.stdout, sys.stderr = open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
     os.environ.update(place)
+    forkserver._forkserver = forkserver.ForkServer()  # one that an earlier test started is no child of ours
     torch.set_num_threads(1)
     if before is not None:
         before()
