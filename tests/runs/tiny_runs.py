@@ -156,7 +156,8 @@ def _run(config: RunConfig, place: dict[str, str], log: Path, before: Callable[[
         os.dup2(descriptor, stream)
     sys.stdout, sys.stderr = open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
     os.environ.update(place)
-    forkserver._forkserver = forkserver.ForkServer()  # one that an earlier test started is no child of ours
+    # one that an earlier test started is no child of ours
+    forkserver._forkserver.__init__()  # type: ignore[misc]
     torch.set_num_threads(1)
     if before is not None:
         before()
