@@ -5,10 +5,28 @@ pass.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+
+class _SecondTime:
+    """Entered whenever a block runs again."""
+
+    active = False
+
+    def __enter__(self) -> None:
+        _SecondTime.active = True
+
+    def __exit__(self, *error: object) -> None:
+        _SecondTime.active = False
+
+
+def is_recomputing() -> bool:
+    """Whether a block runs for the second time: what counts its runs, as running averages do, must not."""
+    return _SecondTime.active
 
 
 class Recomputed:
@@ -19,7 +37,8 @@ class Recomputed:
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """What `inside` gives."""
-        return checkpoint(self.inside, *inputs, use_reentrant=False, **named)
+        contexts = (nullcontext(), _SecondTime())
+        return checkpoint(self.inside, *inputs, use_reentrant=False, context_fn=lambda: contexts, **named)
 
 
 def recompute_activations(module: nn.Module) -> int:

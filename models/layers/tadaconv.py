@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from utils import distributed
+from utils.activation_checkpointing import is_recomputing
 from utils.gathering import gather_with_gradients
 
 _REDUCTION = 4
@@ -58,10 +59,19 @@ class TemporalCalibration(nn.Module):
         """hidden (B,C,T); trained on several processes, normalised over the clips of all of them, so that
         their number changes neither the training nor, through the running averages, the evaluation.
         """
-        if not self.training or distributed.world_size() == 1:
+        if not self.training:
             return self.norm(hidden)
         first = distributed.rank() * len(hidden)
-        return self.norm(_of_all_processes(hidden))[first : first + len(hidden)]
+        everybody = hidden if distributed.world_size() == 1 else _of_all_processes(hidden)
+        return self._batch_norm(everybody)[first : first + len(hidden)]
+
+    def _batch_norm(self, hidden: Tensor) -> Tensor:
+        if not is_recomputing():
+            return self.norm(hidden)
+        norm = self.norm  # the averages have moved already: copies of them move instead
+        assert norm.running_mean is not None and norm.running_var is not None
+        averages = norm.running_mean.clone(), norm.running_var.clone()
+        return F.batch_norm(hidden, *averages, norm.weight, norm.bias, training=True, eps=norm.eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B,T,N,C) → the same shape, to be convolved within each frame."""

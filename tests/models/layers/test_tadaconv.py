@@ -19,6 +19,7 @@ from models.layers.tadaconv import TemporalCalibration
 from tests.models.peers import checkpoint, relative, tiny_clip
 from tests.runs.tiny_runs import free_port
 from utils import distributed
+from utils.activation_checkpointing import recompute_activations
 
 PARTS = {"g": "clip_context", "a": "reduce", "bn": "norm", "b": "expand"}
 
@@ -133,6 +134,15 @@ def test_without_a_temporal_encoder_dense_frames_do_not_count() -> None:
     other[:, :, 1::2] = 0
     assert torch.equal(model(video).video, model(other).video)
     assert not torch.equal(dist().eval()(video).video, dist().eval()(other).video)
+
+
+def test_recomputed_activations_move_the_averages_once() -> None:
+    plain, recomputing = dist(temporal_encoder="tada").train(), dist(temporal_encoder="tada").train()
+    recompute_activations(recomputing)
+    for model in (plain, recomputing):
+        model(clips()).video.square().sum().backward()
+    for (name, ours), theirs in zip(recomputing.named_buffers(), plain.buffers(), strict=True):
+        assert torch.equal(ours, theirs), name
 
 
 def _calibrated(x: Tensor, calibration: TemporalCalibration) -> list[Tensor]:
