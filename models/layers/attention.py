@@ -76,10 +76,12 @@ class _Attend(torch.autograd.Function):
         queries, sequence, shares = ctx.saved_tensors
         (gradient,) = gradients
         kind, exact = gradient.dtype, shares.float()
-        to_shares = torch.matmul(gradient, sequence.to(kind).transpose(1, 2)).float()
+        # What all of a sequence has in common changes no share. Taken away, less is left to round.
+        centred = sequence.to(kind) - sequence.to(kind).mean(dim=1, keepdim=True)
+        to_shares = torch.matmul(gradient, centred.transpose(1, 2)).float()
         to_scores = exact * (to_shares - (to_shares * exact).sum(dim=-1, keepdim=True))
         to_scores = (to_scores * ctx.factor).to(kind)
-        to_queries = torch.matmul(to_scores, sequence.to(kind)).to(queries.dtype)
+        to_queries = torch.matmul(to_scores, centred).to(queries.dtype)
         both = torch.cat([to_scores, shares.to(kind)], dim=1).transpose(1, 2)  # (n, L, 2·heads)
         to_sequence = torch.matmul(both, torch.cat([queries.to(kind), gradient], dim=1))
         return to_queries, to_sequence.to(sequence.dtype), None
