@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.architecture import ClipArchitecture, key_problems
-from models.clip_weights import ClipWeights, read_clip_weights, with_text_prefix
+from models.clip_weights import ClipWeights, read_clip_weights, tell_activation, with_text_prefix
 from models.feature_cache import FeatureCache
 from models.key_table import ConversionError
 from models.layers.attention import Transformer
@@ -253,6 +253,8 @@ def build_clip(
     loaded = _load_weights(architecture_name, weights)
     if with_quick_gelu is None:
         with_quick_gelu = is_quick if loaded is None or loaded.quick_gelu is None else loaded.quick_gelu
+        if loaded is not None and loaded.quick_gelu is None and not is_quick:
+            tell_activation(architecture_name, str(weights))
     # Weights that are about to be replaced are not drawn: on the meta device a module is only described.
     with torch.device("cpu" if loaded is None else "meta"):
         clip = Clip(architecture, with_quick_gelu=with_quick_gelu)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.clip_layouts import clip_layout, to_openai_names
 from models.weight_files import read_weight_file
+from utils.logging import get_logger
 
 RELEASE_PREFIX = "backbone.base_encoder."
 _BRANCHES = ("dist_net.", "ladder_net.")
@@ -45,6 +46,21 @@ def clip_weights_of(tensors: Mapping[str, Tensor]) -> ClipWeights:
         tensors = {name: tensor for name, tensor in bare.items() if not name.startswith(_BRANCHES)}
     is_quick = is_openai or is_release or clip_layout(tensors) == "hugging_face"
     return ClipWeights(to_openai_names(tensors), True if is_quick else None)
+
+
+def tell_activation(architecture_name: str, weights: str) -> None:
+    """Warn that a file which does not say its activation is taken for one with GELU: a wrong one costs
+    accuracy, and shows nowhere else.
+    """
+    import open_clip
+
+    sibling = f"{architecture_name}-quickgelu"
+    if sibling in open_clip.list_models():
+        get_logger(__name__).warning(
+            "%s does not say which activation it was trained with: GELU is taken, as for all of %s. If it "
+            "holds OpenAI's weights, set VIDEO.BACKBONE.META_ARCH_NAME to %s, as they need QuickGELU",
+            *(weights, architecture_name, sibling),
+        )
 
 
 def with_text_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

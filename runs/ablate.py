@@ -21,7 +21,8 @@ if __package__ in (None, ""):
 
 from runs.ablation.config import GridRun, expand, load_grid
 from runs.cli import readable_errors
-from utils.config import ConfigError
+from runs.inference.options import count_of
+from utils.config import ConfigError, require
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +56,10 @@ def _check(runs: Sequence[GridRun]) -> None:
     problems = []
     for run in runs:
         try:
-            run.config()
+            config = run.config()
+            require(config.test.enable, "TEST.ENABLE", "false given, but a grid compares test scores")
+            compared = config.task_type == "classification"
+            require(compared, "TASK_TYPE", f"{config.task_type} given, but a grid compares top-1 accuracies")
         except ConfigError as error:
             problems.append(f"run {run.name!r}: {error}")
     if problems:
@@ -67,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--cfg", metavar="FILE", type=Path, required=True, help="YAML file of the grid")
-    parser.add_argument("--jobs", metavar="N", type=int, help="runs at a time (default: one per GPU, or one)")
+    parser.add_argument(
+        "--jobs", metavar="N", type=count_of, help="runs at a time (default: one per GPU, or one)"
+    )
     parser.add_argument("--list", action="store_true", help="print the runs and exit")
     parser.add_argument("--report", action="store_true", help="write the table of what is there, run nothing")
     return parser

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runs.cli import parse_command
+from runs.inference.options import count_of
+from utils.config import ConfigError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     from runs.inference.drawing import save_picture
 
     options = invocation.options
+    if not invocation.config.train.enable:
+        raise ConfigError("false given, but the clips shown are those of training", key="TRAIN.ENABLE")
     sheet = training_sheet(invocation.config, options.clips, options.epoch)
     save_picture(sheet, options.output)
     print(f"training clips: {options.output}")
@@ -41,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument("--output", type=Path, default=Path("training_clips.png"), help="(%(default)s)")
-    parser.add_argument("--clips", type=int, default=6, help="videos shown (%(default)s)")
+    parser.add_argument("--clips", type=count_of, default=6, help="videos shown (%(default)s)")
     parser.add_argument("--epoch", type=int, default=0, help="whose random draws (%(default)s)")
 
 

@@ -100,12 +100,33 @@ class RunConfig:
         require(self.dist_timeout > 0, "DIST_TIMEOUT", f"{self.dist_timeout} is not positive", "900 is usual")
         gpus = self.num_gpus
         require(gpus is None or gpus >= 0, "NUM_GPUS", f"{gpus} is negative", "null: all visible; 0: the CPU")
+        require(
+            self.train.enable or self.test.enable,
+            "TEST.ENABLE",
+            "false given, and TRAIN.ENABLE, too: nothing is left to do",
+            "set one of them to true",
+        )
+        require(
+            not (self.train.enable and self.test.checkpoint_file_path),
+            "TEST.CHECKPOINT_FILE_PATH",
+            "given, but this run trains, and tests what it has trained",
+            "leave it out, or set TRAIN.ENABLE false to test that checkpoint",
+        )
+        for section, name in (("TRAIN", self.train.log_file), ("TEST", self.test.log_file)):
+            self._check_file_name(f"{section}.LOG_FILE", name)
+        self._check_file_name("OUTPUT_CFG_FILE", self.output_cfg_file)
         self._check_model()
         self._check_frozen_precision()
         self._check_feature_cache()
         self._check_crops()
         self._check_mixing()
         self._check_retrieval()
+
+    def _check_file_name(self, key: str, name: str) -> None:
+        plain = name not in ("", ".", "..") and "/" not in name
+        require(
+            plain, key, f"{name!r} is no name of a file in OUTPUT_DIR", "give a plain name, without folders"
+        )
 
     def _check_model(self) -> None:
         require(

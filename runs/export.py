@@ -18,6 +18,7 @@ if __package__ in (None, ""):
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from models.errors import ConversionError
 from models.weights import locate_weights
@@ -27,6 +28,9 @@ from runs.inference.inputs import InputError, check_output_file, read_classes
 from runs.inference.options import add_model_options, load_model_of, share_of
 from utils.download import DownloadError
 from utils.progress import byte_progress
+
+if TYPE_CHECKING:
+    from runs.inference.classifier import VideoClassifier
 
 _SUFFIXES = {"release": ".safetensors", "torch": ".pt2", "onnx": ".onnx"}
 
@@ -62,26 +66,33 @@ def _save_release(options: argparse.Namespace, classes: list[str] | None) -> flo
     from runs.inference.releasing import save_release, scores_of_run
 
     model = load_model_of(options)
+    _check_classes(model, classes)
     return save_release(
         model,
         options.output,
         class_names=[classes] if classes is not None else model.class_names,
         with_encoder=not options.without_encoder,
-        scores=scores_of_run(locate_weights(options.model)),
+        scores={} if classes is not None else scores_of_run(locate_weights(options.model), model),
         notes=options.notes,
     )
 
 
-def _save_graph(options: argparse.Namespace, classes: list[str] | None) -> float:
-    from runs.api import check_classes, default_fusion
-    from runs.inference.graph import ClassifierGraph, save_onnx, save_torch_export
+def _check_classes(model: VideoClassifier, classes: list[str] | None) -> None:
+    from runs.api import check_classes
 
-    model = load_model_of(options)
     try:
         if classes is not None:
             check_classes(model, classes)
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+def _save_graph(options: argparse.Namespace, classes: list[str] | None) -> float:
+    from runs.api import default_fusion
+    from runs.inference.graph import ClassifierGraph, save_onnx, save_torch_export
+
+    model = load_model_of(options)
+    _check_classes(model, classes)
     graph = ClassifierGraph(model, classes, default_fusion(model, classes, options.fusion)).cpu().eval()
     save = save_onnx if options.format == "onnx" else save_torch_export
     return save(graph, model, options.output)

@@ -52,6 +52,7 @@ def _extract(options: argparse.Namespace, videos: list[str]) -> int:
     settings = {
         "model": options.model,
         "weights_sha256": fingerprint(dict(model.network.named_parameters())),
+        "precision": model.precision.name,
         "views": str(options.views),
         "crops": str(options.crops),
         **({} if options.frozen_precision == "fp32" else {"frozen_precision": options.frozen_precision}),

@@ -33,6 +33,7 @@ from utils.checkpoint_folder import FoundCheckpoint
 from utils.config import ConfigError, to_yaml
 from utils.logging import get_logger, start_logging, stop_logging
 from utils.reproducibility import seed_everything
+from utils.stopping import StopSignals
 
 Splits = Mapping[str, AnnotatedSplit]
 
@@ -62,13 +63,15 @@ def _run(invocation: Invocation) -> None:
             return
         _tell_beginning(invocation, splits)
         place = build_workplace(config, folder, device)
-        task = build_task(place, splits)
-        if config.log_model_info:
-            get_logger().info("%s", model_line(config, task.network, task.network.model))
-        facts = _train_and_test(place, task, splits)
-        if distributed.is_main():
-            write_summary(folder, {**facts, **run_facts(invocation, place)})
-        place.trackers.close()
+        try:
+            task = build_task(place, splits)
+            if config.log_model_info:
+                get_logger().info("%s", model_line(config, task.network, task.network.model))
+            facts = _train_and_test(place, task, splits)
+            if distributed.is_main():
+                write_summary(folder, {**facts, **run_facts(invocation, place)})
+        finally:
+            place.trackers.close()
         get_logger().info("complete: %s", folder.summary)
 
 
@@ -200,7 +203,12 @@ def _begin(config: RunConfig, trainer: Trainer, task: Task) -> None:
 def _test(place: Workplace, task: Task, split: AnnotatedSplit, trainer: Trainer | None) -> dict[str, Any]:
     """Test with all views; write the reports; returns what the summary says."""
     examine: Examiner = task.examiner(split, final=True)
-    with place.stopwatch.measure("test"), trainer.weights_to_evaluate() if trainer else nullcontext():
+    with (
+        StopSignals(announces=distributed.is_main()) as signals,
+        signals.raising("stopped as asked in the test: the same command does it again"),
+        place.stopwatch.measure("test"),
+        trainer.weights_to_evaluate() if trainer else nullcontext(),
+    ):
         result: TaskResult = examine("test")
     table = task.table(result, split)
     get_logger().info("test\n\n%s\n", table)

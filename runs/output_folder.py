@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from runs.config import RunConfig, load_run_config
 from utils.checkpoint import write_text_atomically
+from utils.checkpoint_folder import CheckpointFolder
 from utils.config import ConfigError, to_dict, to_yaml
 
 LOCK_NAME = ".lock"
@@ -96,11 +97,17 @@ class OutputFolder:
         Raises ConfigError when another run is writing here, or when an earlier one had another configuration
         or must not be continued.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        lock = self._lock()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = self._lock()
+        except OSError as error:
+            remedy = "name a folder that you may write to"
+            raise ConfigError(
+                f"{self.root} cannot be used: {error.strerror or error}", key="OUTPUT_DIR", remedy=remedy
+            ) from error
         try:
             self._check_earlier_run(config)
-        except ConfigError:
+        except BaseException:
             lock.close()
             raise
         return lock
@@ -128,10 +135,11 @@ class OutputFolder:
         return lock
 
     def _check_earlier_run(self, config: RunConfig) -> None:
-        if not self.config.exists():
+        stored = self._stored_config()
+        if stored is None:
             return
         free = FREE_KEYS if self.is_complete else (*FREE_KEYS, "TEST.")  # the test is still to come
-        different = differing_keys(to_dict(load_run_config(self.config)), to_dict(config), free)
+        different = differing_keys(stored, to_dict(config), free)
         if different:
             listed = "; ".join(different[:6])
             raise ConfigError(
@@ -146,6 +154,15 @@ class OutputFolder:
                 key="OUTPUT_DIR",
                 remedy="set TRAIN.AUTO_RESUME true to go on with it, or choose another OUTPUT_DIR",
             )
+
+    def _stored_config(self) -> Mapping[str, Any] | None:
+        """The configuration of the run that is here: its file's, else that inside its newest checkpoint."""
+        if self.config.exists():
+            return to_dict(load_run_config(self.config))
+        if not self.checkpoints.is_dir():
+            return None
+        found = CheckpointFolder(self.checkpoints).newest_valid()
+        return None if found is None else found.state["config"]
 
 
 def differing_keys(

@@ -6,6 +6,11 @@ import argparse
 import os
 from collections.abc import Sequence
 
+X264_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
+
 
 def parse(arguments: Sequence[str], description: str) -> argparse.Namespace:
     """The command and its options; `browse` has a command line of its own."""
@@ -33,7 +38,9 @@ def _add_shrink(command: argparse.ArgumentParser) -> None:
     command.add_argument("--short-side", type=int, default=256, help="pixels (%(default)s)")
     command.add_argument("--keyframe-interval", type=int, default=12, help="frames (%(default)s)")
     command.add_argument("--quality", type=int, default=20, help="x264's rate factor (%(default)s)")
-    command.add_argument("--preset", default="fast", help="x264's preset (%(default)s)")
+    command.add_argument(
+        "--preset", default="fast", choices=X264_PRESETS, metavar="NAME", help="x264's preset (%(default)s)"
+    )
     command.add_argument("--fps", type=float, help="frames per second (the original's average)")
 
 

@@ -10,6 +10,7 @@ from it, so a run goes on in the middle of an epoch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -191,7 +192,9 @@ class Trainer:
             with signals.raising(self._stop_message()), self.stopwatch.measure("validation"):
                 score = self.validate()
             self.stopwatch.lap()  # the time of a validation is not one of training
-            improved = self.progress.best_score is None or score > self.progress.best_score
+            best = self.progress.best_score
+            # no number, as no video could be read, is worse than any
+            improved = best is None or math.isnan(best) or score > best
             if improved:
                 self.progress.best_score, self.progress.best_step = score, self.progress.step
         self.progress.closed_loops = loops

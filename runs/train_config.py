@@ -121,7 +121,7 @@ class TestConfig:
     on_unreadable: Literal["stop", "skip"] = "stop"
     """An unreadable video stops the test, or is skipped and reported as missing from the score."""
     checkpoint_file_path: str = ""
-    """The checkpoint to test: a file or a name of the model zoo; empty: what this run trained."""
+    """For runs with TRAIN.ENABLE false: the checkpoint to test, a file or a name of the model zoo."""
     log_file: str = "val.log"
     """Name of the text log of testing in OUTPUT_DIR."""
 

@@ -58,6 +58,7 @@ class Watch:
         self._bar.close()
         self._bar = self._new_bar(progress.step)
         self._lines_at.update(step=progress.step, seconds=progress.seconds)
+        self._trackers.resumed(progress.step)
 
     def stepped(self, progress: Progress, outcome: StepOutcome, rate: float) -> None:
         """A step is done; every LOG_PERIOD steps the losses since the last line are averaged into one."""
@@ -82,9 +83,8 @@ class Watch:
             self._trackers.scalars({f"{kind}/{name}": value for name, value in values.items()}, step)
 
     def close(self) -> None:
-        """The run has ended."""
+        """The training has ended; trackers go on until the run has."""
         self._bar.close()
-        self._trackers.close()
 
     def _new_bar(self, done: int) -> ProgressBar:
         return ProgressBar(self._total_steps, "train", done=done, visible=self._speaks)

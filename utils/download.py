@@ -162,6 +162,10 @@ def open_url(url: str) -> OpenResponse:
     return open_response
 
 
+_MESSAGES = ("application/json", "application/xml", "text/xml")
+"""Types of answers that tell a program what went wrong; no weights file has one."""
+
+
 def is_web_page(response: http.client.HTTPResponse) -> bool:
     """Whether a response is HTML, which no weights file is."""
     return response.headers.get_content_type() == "text/html"
@@ -287,16 +291,25 @@ def _begin(response: http.client.HTTPResponse, part: _PartialFile) -> int | None
         raise DownloadError(
             f"{part.identity}: the server sent a web page instead of the file ({response.url})"
         )
+    if response.headers.get_content_type() in _MESSAGES:
+        raise DownloadError(
+            f"{part.identity}: the server sent a message instead of the file ({response.url})"
+        )
     length = response.headers.get("Content-Length")
     total = int(length) if length and length.isdigit() else None
     if response.status == http.client.PARTIAL_CONTENT:
         first, total = _content_range(response.headers.get("Content-Range", ""))
-        known = part.record().get("total")
-        if first != part.size() or (known is not None and known != total):
+        record = part.record()
+        known, version = record.get("total"), record.get("validator")
+        # whatever it was asked for: some servers ignore If-Range
+        other = version is not None and _validator(response) not in (None, version)
+        if first != part.size() or (known is not None and known != total) or other:
             part.restart()
             raise _PassingError("the server's range does not continue what is here; starting over")
     elif part.size():
         part.restart()
+    if total == 0:
+        raise DownloadError(f"{part.identity}: the server sent an empty file ({response.url})")
     part.remember(_validator(response), total)
     missing = (total or 0) - part.size()
     free = shutil.disk_usage(part.path.parent).free

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
 
 class Tracker(Protocol):
     """Where numbers, pictures and clips may go beside the run's own files."""
+
+    def resumed(self, step: int) -> None:
+        """The run starts, or goes on, after that many steps; what was told of later ones is void."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Record numbers by name."""
@@ -29,13 +37,23 @@ class Tracker(Protocol):
 class TensorboardTracker:
     """Event files in `folder`. Raises ImportError, with the command that helps, without the package."""
 
-    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ImportError("TENSORBOARD.ENABLE needs TensorBoard: pip install tensorboard") from error
-        # Events after purge_step belong to steps that a resumed run takes again.
-        self._writer = SummaryWriter(log_dir=str(folder), purge_step=purge_step)
+        self._open = partial(SummaryWriter, log_dir=str(folder))
+        self._opened: SummaryWriter | None = None
+
+    @property
+    def _writer(self) -> SummaryWriter:
+        self._opened = self._opened or self._open()
+        return self._opened
+
+    def resumed(self, step: int) -> None:
+        """Hides events of later steps."""
+        self.close()
+        self._opened = self._open(purge_step=step + 1) if step else None
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Record numbers by name."""
@@ -53,7 +71,8 @@ class TensorboardTracker:
 
     def close(self) -> None:
         """Write out what is pending."""
-        self._writer.close()
+        if self._opened is not None:
+            self._opened.close()
 
 
 class WandbTracker:
@@ -65,9 +84,14 @@ class WandbTracker:
         except ImportError as error:
             raise ImportError("WANDB.ENABLE needs Weights & Biases: pip install wandb") from error
         self._wandb = wandb
+        # A folder is a run: the same when it goes on, another for a folder of the same name elsewhere.
+        identity = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
         self._run = wandb.init(
-            project=project, name=name, id=name, dir=str(folder), config=dict(config), resume="allow"
+            project=project, name=name, id=identity, dir=str(folder), config=dict(config), resume="allow"
         )
+
+    def resumed(self, step: int) -> None:
+        """Nothing: the service keeps what it has of a step."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Record numbers by name."""
@@ -95,6 +119,11 @@ class Trackers:
 
     def __bool__(self) -> bool:
         return bool(self._members)
+
+    def resumed(self, step: int) -> None:
+        """The run starts, or goes on, after that many steps."""
+        for member in self._members:
+            member.resumed(step)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Record numbers by name, everywhere."""

@@ -15,7 +15,7 @@ from runs.config import RunConfig
 from runs.inference.classifier import VideoClassifier
 from runs.inference.graph import TOLERANCE, ExportError, example_clips, relative_difference
 from runs.inference.loading import load_model
-from utils.checkpoint import frozen_fingerprint
+from utils.checkpoint import fingerprint, frozen_fingerprint
 from utils.config import to_dict
 
 _SECTIONS = (
@@ -103,12 +103,18 @@ _PATHS = {
 """Keys that say where things are on one machine."""
 
 
-def scores_of_run(checkpoint: Path) -> dict[str, float]:
-    """Test scores from the summary of the run that a checkpoint lies in; {} when there is none."""
+def scores_of_run(checkpoint: Path, model: VideoClassifier) -> dict[str, float]:
+    """Test scores from the summary of the run that a checkpoint lies in; {} when there is none, or when the
+    run tested other weights than the model has (those of the last step, say, where these are the best).
+    """
+    weights = model.network.named_parameters()
+    own = fingerprint({name: weight for name, weight in weights if weight.requires_grad})
     for folder in list(checkpoint.resolve().parents)[:2]:
         try:
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
+            continue
+        if summary.get("weights", {}).get("trained_sha256") != own:
             continue
         values = summary.get("test", {}).get("scores", {})
         return {name: value for name, value in values.items() if name.startswith("top") and value is not None}

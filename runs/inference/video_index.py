@@ -27,11 +27,23 @@ from models.interface import VideoFeatures
 from runs.config import RunConfig, load_run_config
 from runs.inference.clips import READ_FAILURES
 from runs.inference.video_embedder import VideoEmbedder
+from runs.output_folder import FREE_KEYS, differing_keys
 from utils.atomic import replacing
-from utils.config import to_yaml
+from utils.config import to_dict, to_yaml
 from utils.logging import Progress
 
 _SAVED_AFTER = 64
+_WITHOUT_EFFECT = (
+    "DATA.TRAIN_",
+    "DATA.VAL_",
+    "DATA.TEST_LIST",
+    "DATA.CLASS_NAMES",
+    "DATA.EXCLUDE_LIST",
+    "DATA.DECODER",
+    "DATA.DATASET_LABEL_TEXT.",
+    "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH",
+)
+"""Keys that say where things are, or nothing about how a video becomes features."""
 
 
 @dataclass
@@ -83,13 +95,16 @@ def build_index(store: Path, videos: Sequence[str], config: RunConfig, checkpoin
     """
     embedder = VideoEmbedder.of(config, checkpoint)
     content = _Content.read(store)
-    model = {"sha256": embedder.sha256(), "checkpoint": str(checkpoint and Path(checkpoint).absolute())}
-    if content.model and content.model["sha256"] != model["sha256"]:
-        raise ValueError(
-            f"{store} is the index of another model: choose another --store, or remove that folder first"
-        )
+    # a name of the model zoo stays one
+    place = str(Path(checkpoint).absolute()) if checkpoint and Path(checkpoint).exists() else checkpoint
+    model = {"sha256": embedder.sha256(), "checkpoint": place}
+    _check_same_model(store, content, model, config)
     content.model, content.config = model, to_yaml(config)
-    wanted = {os.path.abspath(path): os.stat(path) for path in videos}
+    stats = {os.path.abspath(path): _stat_of(path) for path in videos}
+    wanted = {path: stat for path, stat in stats.items() if stat is not None}
+    content.failed += [
+        IndexedVideo(path, 0, 0, "there is no such file") for path, stat in stats.items() if stat is None
+    ]
     forgotten = content.forget(lambda video: not _is_current(video, wanted))
     new = [path for path in wanted if path not in content.paths()]
     with Progress(len(new), "videos") as progress:
@@ -99,9 +114,34 @@ def build_index(store: Path, videos: Sequence[str], config: RunConfig, checkpoin
                 content.write(store)
             progress.advance()
     content.write(store)
-    failed = tuple(video for video in content.failed)
+    failed = tuple(content.failed)
+    embedded = len(content.paths().intersection(new))
     gone = len([path for path in forgotten if path not in wanted])
-    return IndexSummary(len(new) - len(failed), len(wanted) - len(new), gone, failed)
+    return IndexSummary(embedded, len(wanted) - len(new), gone, failed)
+
+
+def _stat_of(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+def _check_same_model(store: Path, content: _Content, model: dict[str, str], config: RunConfig) -> None:
+    """What is in an index must have been made alike, or its rows say nothing about each other."""
+    remedy = "choose another --store, or remove that folder first"
+    if not content.model:
+        return
+    if content.model["sha256"] != model["sha256"]:
+        raise ValueError(f"{store} is the index of another model: {remedy}")
+    stored = to_dict(load_run_config(store / "config.yaml"))
+    different = [
+        line
+        for line in differing_keys(stored, to_dict(config), (*FREE_KEYS, *_WITHOUT_EFFECT))
+        if line.startswith(("DATA.", "MODEL.", "VIDEO."))
+    ]
+    if different:
+        raise ValueError(f"{store} was made with other settings ({'; '.join(different[:4])}): {remedy}")
 
 
 def _is_current(video: IndexedVideo, wanted: dict[str, os.stat_result]) -> bool:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.clip import Clip, build_clip, describe_architecture
-from models.clip_weights import without_text_prefix
+from models.clip_weights import tell_activation, without_text_prefix
 from models.key_table import ConversionError
 from models.layers.patches import patchify
 from models.tiny_architectures import TINY_ARCHITECTURES
@@ -101,6 +101,15 @@ def test_weights_of_another_architecture_are_refused(ours: Clip, tmp_path: Path)
     torch.save(without_text_prefix(ours.state_dict()), path)
     with pytest.raises(ConversionError, match=r"visual\.conv1\.weight"):
         build_clip("tiny-moving-shapes", path)
+
+
+def test_an_activation_that_a_file_does_not_say_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    tell_activation("ViT-B-16", "clip.pt")
+    assert "clip.pt does not say" in caplog.text and "ViT-B-16-quickgelu" in caplog.text
+    caplog.clear()
+    for name in ("ViT-B-16-quickgelu", "tiny-test"):
+        tell_activation(name, "clip.pt")
+    assert not caplog.text
 
 
 def test_random_weights_are_said_loudly(caplog: pytest.LogCaptureFixture) -> None:

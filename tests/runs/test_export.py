@@ -14,6 +14,7 @@ from runs.api import classify, load_model, read_clip, view_logits
 from runs.export import main
 from runs.inference import graph
 from runs.inference.releasing import released_config, scores_of_run
+from runs.summary import weights_facts
 from tests.runs.inference.tiny import write_noise, write_release
 
 WORDS = ["a cat", "a dog", "a bird"]
@@ -35,8 +36,6 @@ def export(model: Path, output: Path, *arguments: str) -> int:
 def test_a_release_alone_is_enough_to_predict(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    summary = {"test": {"scores": {"top1": 70.2, "top5": 92.0, "videos": 5}}}
-    (model.parents[1] / "summary.json").write_text(json.dumps(summary))
     assert export(model, tmp_path / "alone.safetensors") == 0
     assert "largest relative difference 0.0e+00" in capsys.readouterr().out
     monkeypatch.chdir(tmp_path)
@@ -48,7 +47,6 @@ def test_a_release_alone_is_enough_to_predict(
     assert found == classify(reference, read_clip(video, reference), WORDS, fusion=1.0)
     with safe_open(tmp_path / "alone.safetensors", framework="pt") as file:
         metadata = file.metadata()
-    assert json.loads(metadata["scores"]) == {"top1": 70.2, "top5": 92.0}
     assert str(model.parent) not in json.dumps(metadata)  # no path of this machine
 
 
@@ -132,6 +130,21 @@ def test_nothing_is_overwritten_and_names_must_fit(
 
 
 def test_scores_and_configuration_leave_the_machine_behind(model: Path, tmp_path: Path) -> None:
-    assert scores_of_run(tmp_path / "lonely.pt") == {}
     loaded = load_model(model, overrides=["DATA.DATA_ROOT_DIR", "/secret", "OUTPUT_DIR", "/secret"])
     assert "secret" not in json.dumps(released_config(loaded.config))
+    assert scores_of_run(tmp_path / "lonely.pt", loaded) == {}
+
+
+def test_scores_belong_to_the_weights_that_were_tested(model: Path, tmp_path: Path) -> None:
+    loaded = load_model(model)
+    summary = {
+        "test": {"scores": {"top1": 70.2, "top5": 92.0, "videos": 5}},
+        "weights": weights_facts(loaded.network),
+    }
+    (tmp_path / "checkpoints").mkdir()
+    checkpoint, file = tmp_path / "checkpoints" / "step.pt", tmp_path / "summary.json"
+    file.write_text(json.dumps(summary))
+    assert scores_of_run(checkpoint, loaded) == {"top1": 70.2, "top5": 92.0}
+    summary["weights"] = {"trained_sha256": "of another step"}
+    file.write_text(json.dumps(summary))
+    assert scores_of_run(checkpoint, loaded) == {}

@@ -8,6 +8,7 @@ import pytest
 
 from runs.config import load_run_config
 from runs.output_folder import OutputFolder, differing_keys
+from tests.runs.toy import toy_trainer
 from utils.config import ConfigError, to_dict
 
 
@@ -38,6 +39,25 @@ def test_the_test_may_change_until_it_is_done(tmp_path: Path) -> None:
     folder.summary.write_text("{}")
     with pytest.raises(ConfigError, match="TEST.NUM_ENSEMBLE_VIEWS was 3, now 10"):
         folder.open(other)
+
+
+def test_without_its_configuration_a_runs_checkpoint_tells_what_it_was(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path)
+    trainer.save()
+    config = load_run_config(None)
+    state = trainer.state.capture() | {"config": to_dict(config)}
+    trainer.checkpoints.save(state, 1)
+    folder = OutputFolder(tmp_path, "other.yaml")
+    folder.open(config).close()
+    with pytest.raises(ConfigError, match="RANDOM_SEED was 0, now 3"):
+        folder.open(load_run_config(None, ["RANDOM_SEED", "3"]))
+
+
+def test_a_folder_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match="OUTPUT_DIR.*cannot be used"):
+            OutputFolder(root).open(load_run_config(None))
 
 
 def test_only_what_changes_the_result_counts_as_different() -> None:

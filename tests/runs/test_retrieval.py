@@ -123,6 +123,18 @@ def test_the_index_of_another_model_is_left_alone(place: Path, capsys: pytest.Ca
     assert "index of another model" in capsys.readouterr().err
 
 
+def test_an_index_holds_features_that_were_made_alike(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index(place)
+    config = place / "store" / "config.yaml"
+    config.write_text(config.read_text().replace("TEST_SCALE: 32", "TEST_SCALE: 64"))
+    with pytest.raises(SystemExit):
+        index(place)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "made with other settings (DATA.TEST_SCALE was 64, now 32)" in said
+
+
 def test_untrained_weights_are_not_indexed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "index",

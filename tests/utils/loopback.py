@@ -24,6 +24,8 @@ class Served:
     redirect: str | None = None
     ranges: bool = True
     """Whether ranges are honoured."""
+    conditions: bool = True
+    """Whether If-Range is."""
 
 
 @dataclass
@@ -112,7 +114,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _first_byte(self, served: Served, asked_range: str | None) -> int:
         """Where the answer begins: 0 without a range, or when `If-Range` names another version."""
         condition = self.headers.get("If-Range")
-        if not (served.ranges and asked_range) or (condition and condition != served.etag):
+        if not (served.ranges and asked_range) or (
+            served.conditions and condition and condition != served.etag
+        ):
             return 0
         return int(asked_range.removeprefix("bytes=").rstrip("-"))
 

@@ -92,6 +92,31 @@ def test_parts_of_two_versions_are_never_joined(tmp_path: Path, etag: str | None
     assert (tmp_path / "file").read_bytes() == newer
 
 
+def test_a_server_that_ignores_the_condition_is_found_out(tmp_path: Path) -> None:
+    once = TransferSettings(timeout=0.4, attempts=1, backoff=0.01)
+    newer = bytes(byte ^ 1 for byte in BODY)  # of the same size
+    with serve({"/file": Served(BODY, faults=["truncate", "status:404"])}) as server:
+        with pytest.raises(DownloadError, match="404"):
+            download_file(f"{server.address}/file", tmp_path / "file", settings=once)
+        server.paths["/file"] = Served(newer, etag='"version-2"', conditions=False)
+        settings = TransferSettings(timeout=0.4, attempts=3, backoff=0.01)
+        download_file(f"{server.address}/file", tmp_path / "file", settings=settings)
+    assert (tmp_path / "file").read_bytes() == newer
+
+
+@pytest.mark.parametrize(
+    ("served", "complaint"),
+    [
+        (Served(b""), "sent an empty file"),
+        (Served(b'{"error": 1}', content_type="application/json"), "sent a message instead of the file"),
+    ],
+)
+def test_what_cannot_be_the_file_is_refused(tmp_path: Path, served: Served, complaint: str) -> None:
+    with serve({"/file": served}) as server, pytest.raises(DownloadError, match=complaint):
+        download_file(f"{server.address}/file", tmp_path / "file", settings=QUICK)
+    assert files_in(tmp_path) == []
+
+
 def test_a_part_of_another_address_is_not_continued(tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(b"something else")
     with serve({"/file": Served(BODY)}) as server:

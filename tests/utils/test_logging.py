@@ -60,6 +60,20 @@ def test_tensorboard_writes_event_files_only_when_made(tmp_path: Path) -> None:
     assert events.stat().st_size > 200
 
 
+def test_tensorboard_has_a_step_once_after_a_resume(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for resumed, told in ((0, range(1, 10)), (5, range(6, 12))):
+        tracker = TensorboardTracker(tmp_path)
+        tracker.resumed(resumed)
+        for step in told:
+            tracker.scalars({"train/loss": step + 100.0 * bool(resumed)}, step)
+        tracker.close()
+    events = accumulator.EventAccumulator(str(tmp_path)).Reload()
+    found = {event.step: event.value for event in events.Scalars("train/loss")}
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 12))
+    assert found[5] == 5 and found[6] == 106
+
+
 def test_film_strip_lays_frames_side_by_side() -> None:
     clip = torch.arange(2, dtype=torch.uint8).view(1, 2, 1, 1).expand(3, 2, 4, 5)
     strip = film_strip(clip)

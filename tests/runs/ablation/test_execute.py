@@ -132,6 +132,18 @@ def test_a_mistake_stops_the_grid_before_its_first_run(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("key", "value"), [("TEST.ENABLE", "false"), ("TASK_TYPE", "retrieval")])
+def test_a_grid_without_accuracies_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, value: str
+) -> None:
+    (tmp_path / "base.yaml").write_text("TRAIN: {DATASET: csv}\nAUGMENTATION: {MIXUP: {ENABLE: false}}\n")
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(f"BASE: base.yaml\nOUTPUT_DIR: {tmp_path}/out\nRUNS: {{a: {{{key}: {value}}}}}\n")
+    with pytest.raises(SystemExit):
+        main(["--cfg", str(grid)])
+    assert key in capsys.readouterr().err
+
+
 def test_a_fusion_is_swept_without_training_again(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("TRAIN: {DATASET: csv}\n")
     grid = AblationConfig(
