@@ -32,6 +32,20 @@ def test_every_key_is_documented() -> None:
     assert [info.key for info in describe_keys(RunConfig) if len(info.doc) < 10] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["TRAIN.ENABLE", "false", "TEST.ENABLE", "false"], "TEST.ENABLE"),
+        (["TEST.CHECKPOINT_FILE_PATH", "best.pt"], "TEST.CHECKPOINT_FILE_PATH"),
+        (["TRAIN.LOG_FILE", '""'], "TRAIN.LOG_FILE"),
+        (["OUTPUT_CFG_FILE", "../config.yaml"], "OUTPUT_CFG_FILE"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused(words: list[str], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        load_run_config(None, words)
+
+
 def test_defaults_are_a_valid_run() -> None:
     config = load_run_config(None)
     assert config == RunConfig()

@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
+from runs.evaluate import Evaluator
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, start_run
 from utils.checkpoint import fingerprint
+from utils.stopping import EXIT_PREEMPTED
 
 TREE = {
     ".lock",
@@ -195,3 +200,53 @@ def test_tensorboard_gets_numbers_pictures_and_clips(pairs_of: Pairs) -> None:
     wanted = {f"train/{name}" for name in names} | {"validation/top1", "test/top1"}
     assert wanted <= set(found.Tags()["scalars"])
     assert {"train/clips/0", "test/confusion_matrix"} <= set(found.Tags()["images"])
+
+
+def test_a_tracker_hears_of_the_test_and_is_closed_at_the_end(pairs_of: Pairs, tmp_path: Path) -> None:
+    """Weights & Biases takes nothing any more once a run is finished."""
+    heard = tmp_path / "heard.txt"
+
+    def pretend() -> None:
+        class Run:
+            finished = False
+
+            def log(self, values: dict[str, Any], step: int) -> None:
+                assert not self.finished, "the run is finished"
+                heard.open("a").write("".join(f"{name}\n" for name in values))
+
+            def finish(self) -> None:
+                self.finished = True
+                heard.open("a").write("finish\n")
+
+        made = types.ModuleType("wandb")
+        made.init = lambda **named: heard.write_text(f"{named['id']}\n") and Run()  # type: ignore[attr-defined]
+        made.Image = lambda picture: picture  # type: ignore[attr-defined]
+        sys.modules["wandb"] = made
+
+    pairs = pairs_of(WANDB__ENABLE="true", OPTIMIZER__MAX_EPOCH="1")
+    run = start_run(pairs, before=pretend)
+    assert run.codes() == [0], run.text()
+    identity, *names = heard.read_text().splitlines()
+    assert identity not in pairs["OUTPUT_DIR"] and len(identity) == 16
+    assert {"train/loss", "validation/top1", "test/top1"} <= set(names)
+    assert names.count("finish") == 1 and names[-1] == "finish"
+
+
+def test_a_signal_in_the_test_ends_it_and_it_is_done_again(pairs_of: Pairs) -> None:
+    pairs = pairs_of(OPTIMIZER__MAX_EPOCH="1")
+
+    def lay_trap() -> None:
+        evaluate = Evaluator.__call__
+
+        def signalled(self: Evaluator, data: Any, label: str) -> Any:
+            if label == "test":
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return evaluate(self, data, label)
+
+        Evaluator.__call__ = signalled  # type: ignore[method-assign]
+
+    run = start_run(pairs, before=lay_trap)
+    assert run.codes() == [EXIT_PREEMPTED], run.text()
+    assert "the same command does it again" in run.text()
+    again = start_run(pairs)
+    assert again.codes() == [0] and "resumed after step 2 of 2" in again.text(), again.text()
