@@ -24,6 +24,7 @@ from torch import Tensor
 
 from models.layers.basic import QUICK_GELU_SLOPE
 from models.layers.recomputing import silu_backward_
+from models.layers.scratch import product_into_scratch, silu_into_scratch
 
 
 def side_by_side(x: Tensor, alpha: int) -> Tensor:
@@ -39,7 +40,7 @@ class _Exchange(torch.autograd.Function):
         m_weight, in_weight, in_bias, class_token, out_weight, out_bias = weights
         joined = _plus_linear(r, tokens, m_weight)  # m, so far
         alpha = s.shape[1] // joined.shape[1]
-        q = F.silu(s)
+        q = silu_into_scratch(s, "q")
         message = F.linear(joined, out_weight, out_bias)[:, :, 1:].unsqueeze(2)  # (B,S,1,N,M)
         next_x = torch.add(message, q.unflatten(1, (-1, alpha)), alpha=1 / QUICK_GELU_SLOPE).flatten(1, 2)
         joined[:, :, 1:].add_(F.linear(side_by_side(q, alpha), in_weight, in_bias))
@@ -56,10 +57,11 @@ class _Exchange(torch.autograd.Function):
         # The class token takes part as a position with nothing in it: leaving it out would copy the others.
         without_token = (0, 0, 1, 0)
         rows = to_joined.flatten(0, 2)
-        groups = F.pad(side_by_side(F.silu(s), alpha).to(kind), without_token).flatten(0, 2)
+        groups = F.pad(side_by_side(silu_into_scratch(s, "q"), alpha).to(kind), without_token).flatten(0, 2)
         to_message = F.pad(to_next.unflatten(1, (-1, alpha)).sum(dim=2).to(kind), without_token).flatten(0, 2)
 
-        to_groups = (rows @ in_weight.to(kind)).view(*joined.shape[:3], -1)[:, :, 1:]
+        to_groups = product_into_scratch(rows, in_weight.to(kind), "to groups")
+        to_groups = to_groups.view(*joined.shape[:3], -1)[:, :, 1:]
         to_q = rearrange(to_groups, "b s n (a m) -> b (s a) n m", a=alpha)
         to_s = silu_backward_(torch.add(to_q, to_next, alpha=1 / QUICK_GELU_SLOPE).to(s.dtype), s)
 

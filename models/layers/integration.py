@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.layers.recomputing import norm, norm_backward, silu_backward_
+from models.layers.scratch import product_into_scratch, silu_into_scratch
 from models.layers.temporal import shift_and_add, shift_and_add_backward
 
 
@@ -31,7 +32,7 @@ class _TwoMlps(torch.autograd.Function):
         end.copy_(shift_and_add(F.linear(temporal, stacked), conv_biases))
         ctx.save_for_backward(m, hidden, temporal, in_weight, stacked, conv_biases, out_weight, *statistics)
         ctx.eps = eps
-        return F.linear(F.silu(hidden), out_weight, out_bias)
+        return F.linear(silu_into_scratch(hidden, "active"), out_weight, out_bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -39,8 +40,9 @@ class _TwoMlps(torch.autograd.Function):
         rows = gradients[0].flatten(0, -2)
         kind, kept_in = rows.dtype, in_weight.dtype
 
-        to_out_weight = rows.t() @ F.silu(hidden).to(kind).flatten(0, -2)
-        to_hidden = silu_backward_((rows @ out_weight.to(kind)).view(hidden.shape), hidden)
+        to_out_weight = rows.t() @ silu_into_scratch(hidden, "active").to(kind).flatten(0, -2)
+        to_hidden = product_into_scratch(rows, out_weight.to(kind), "to hidden").view(hidden.shape)
+        silu_backward_(to_hidden, hidden)
 
         end = to_hidden[..., -conv_biases.shape[1] :]
         to_products, to_conv_biases = shift_and_add_backward(end, len(conv_biases))
@@ -50,7 +52,8 @@ class _TwoMlps(torch.autograd.Function):
 
         columns = to_hidden.flatten(0, -2)
         to_in_weight = columns.t() @ norm(m, ctx.eps)[0].to(kind).flatten(0, -2)
-        to_m = norm_backward((columns @ in_weight.to(kind)).view(m.shape), m, *statistics)
+        to_normed = product_into_scratch(columns, in_weight.to(kind), "to normed")
+        to_m = norm_backward(to_normed.view(m.shape), m, *statistics)
         of_weights = (
             to_in_weight,
             columns.sum(dim=0),

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.layers.scratch import product_into_scratch, silu_into_scratch
+
 
 class _LinearOfNorm(torch.autograd.Function):
     @staticmethod
@@ -28,7 +30,7 @@ class _LinearOfNorm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight, *statistics = ctx.saved_tensors
         rows = gradients[0].flatten(0, -2)
-        to_normed = (rows @ weight.to(rows.dtype)).view(x.shape)
+        to_normed = product_into_scratch(rows, weight.to(rows.dtype), "to normed").view(x.shape)
         to_weight = rows.t() @ norm(x, ctx.eps)[0].to(rows.dtype).flatten(0, -2)
         return norm_backward(to_normed, x, *statistics), to_weight.to(weight.dtype), None
 
@@ -51,14 +53,18 @@ class _SpatialConvOfSilu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        images = F.silu(x).permute(0, 3, 1, 2)
+        images = silu_into_scratch(x, "images").permute(0, 3, 1, 2)
         return F.conv2d(images, weight, bias, padding=_half_kernel(weight)).permute(0, 2, 3, 1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
-        images, kind, padding = F.silu(x).permute(0, 3, 1, 2), gradient.dtype, _half_kernel(weight)
+        images, kind, padding = (
+            silu_into_scratch(x, "images").permute(0, 3, 1, 2),
+            gradient.dtype,
+            _half_kernel(weight),
+        )
         to_images, to_weight, to_bias = torch.ops.aten.convolution_backward(
             gradient.permute(0, 3, 1, 2),
             images.to(kind),

@@ -11,6 +11,7 @@ import threading
 from math import prod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _kept = threading.local()
@@ -27,6 +28,24 @@ def linear_into_scratch(x: Tensor, weight: Tensor, bias: Tensor, purpose: str, f
     size = (len(x), len(weight))  # not before: len would fix a traced batch
     buffer = _scratch(f"{purpose} {x.dtype}", prod(size), x.dtype).view(size)
     return torch.addmm(scaled, x, weight.t(), alpha=factor, out=buffer)
+
+
+def silu_into_scratch(x: Tensor, purpose: str) -> Tensor:
+    """silu(x) without a graph, valid until the next call for the same purpose in the same thread."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.silu(x)
+    buffer = _scratch(f"{purpose} {x.dtype}", x.numel(), x.dtype).view(x.shape)
+    return torch.ops.aten.silu.out(x, out=buffer)
+
+
+def product_into_scratch(x: Tensor, matrix: Tensor, purpose: str) -> Tensor:
+    """x matrix without a graph: x (rows, in), matrix (in, out) → (rows, out), valid until the next call for
+    the same purpose in the same thread.
+    """
+    if not _may_use_scratch(x, matrix):
+        return x @ matrix
+    size = (len(x), matrix.shape[1])
+    return torch.mm(x, matrix, out=_scratch(f"{purpose} {x.dtype}", prod(size), x.dtype).view(size))
 
 
 def _may_use_scratch(x: Tensor, weight: Tensor) -> bool:
