@@ -7,10 +7,11 @@ sword_exercise exchanged against the lists it is used with. Where paths tell the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from datasets.annotations.errors import AnnotationError, Offenders
-from datasets.labels import class_key
+from datasets.labels import ClassLookup, class_key
 from datasets.records import AnnotatedSplit, VideoRecord
 
 _UCF101_FILE = re.compile(r"v_(\w+)_g\d\d_c\d\d(?:\.\w+)?")
@@ -59,12 +60,12 @@ def check_path_classes(source: str, records: Sequence[VideoRecord], class_names:
     Raises:
         AnnotationError: labels that disagree; the first few are listed.
     """
-    index_of = {class_key(name): index for index, name in enumerate(class_names)}
-    by_folder = [index_of.get(class_key(_folder(record.path))) for record in records]
+    classes = ClassLookup(class_names)
+    by_folder = [classes.only(_folder(record.path)) for record in records]
     if sum(index is not None for index in by_folder) * 2 >= len(records):
         told = by_folder
     else:
-        told = [_class_in_file_name(record.path, index_of) for record in records]
+        told = [_class_in_file_name(record.path, classes) for record in records]
     offenders = Offenders(
         source,
         remedy="the list follows another order of classes: give its class-name file with DATA.CLASS_NAMES",
@@ -91,8 +92,10 @@ def check_same_classes(first: AnnotatedSplit, second: AnnotatedSplit) -> None:
         f"{first.source} and {second.source}", remedy="give both splits the same class-name file"
     )
     for names, others in zip(first.class_names, second.class_names, strict=True):
+        alike = Counter(map(class_key, names))
         for index, (name, other) in enumerate(zip(names, others, strict=True)):
-            if class_key(name) != class_key(other):
+            key = class_key(name)
+            if key != class_key(other) or (alike[key] > 1 and name != other):
                 offenders.add(
                     None, f"class {index} is {name!r} in {first.split} and {other!r} in {second.split}"
                 )
@@ -115,15 +118,15 @@ def _folder(path: str) -> str:
     return path.rpartition("/")[0].rpartition("/")[2]
 
 
-def _class_in_file_name(path: str, index_of: dict[str, int]) -> int | None:
+def _class_in_file_name(path: str, classes: ClassLookup) -> int | None:
     """Class in names such as v_ApplyEyeMakeup_g01_c01.avi or …_brush_hair_u_nm_np1_ba_goo_0.avi."""
     name = path.rpartition("/")[2]
     ucf = _UCF101_FILE.fullmatch(name)
     if ucf:
-        return index_of.get(class_key(ucf[1]))
+        return classes.only(ucf[1])
     hmdb = _HMDB51_FILE.fullmatch(name)
     if not hmdb:
         return None
     words = hmdb[1].split("_")
-    tails = (class_key("".join(words[start:])) for start in range(len(words)))
-    return next((index_of[tail] for tail in tails if tail in index_of), None)
+    told = (classes.only("_".join(words[start:])) for start in range(len(words)))
+    return next((index for index in told if index is not None), None)

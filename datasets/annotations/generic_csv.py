@@ -16,7 +16,6 @@ from datasets.annotations.errors import AnnotationError, Offenders, shown
 from datasets.annotations.files import read_rows
 from datasets.annotations.request import ReadRequest
 from datasets.annotations.timestamps import parse_segment
-from datasets.labels import class_key
 from datasets.records import VideoRecord
 
 
@@ -91,7 +90,7 @@ def _class_index(label: str, by_index: bool, request: ReadRequest) -> int:
         if index is not None and index >= request.num_classes:
             raise ValueError(f"label {index} is outside 0…{request.num_classes - 1}")
     else:
-        index = request.index_of.get(class_key(label))
+        index = request.classes.find(label)
     if index is None:
         raise ValueError(f"label {shown(label)} is none of the {request.num_classes} class names")
     return index

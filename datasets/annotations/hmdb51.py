@@ -13,7 +13,6 @@ import re
 from datasets.annotations.errors import AnnotationError, Offenders, shown
 from datasets.annotations.files import read_lines
 from datasets.annotations.request import ReadRequest
-from datasets.labels import class_key
 from datasets.records import VideoRecord
 
 _FILE_NAME = re.compile(r"(?:.*/)?(.+)_test_split\d\.txt")
@@ -31,7 +30,10 @@ def read_hmdb51(request: ReadRequest) -> list[VideoRecord]:
     seen: set[int] = set()
     for path in sorted(request.paths):
         match = _FILE_NAME.fullmatch(path.replace("\\", "/"))
-        index = request.index_of.get(class_key(match[1])) if match else None
+        try:
+            index = request.classes.find(match[1]) if match else None
+        except ValueError as error:
+            raise AnnotationError(f"{path}: {error}") from None
         if match is None or index is None:
             raise AnnotationError(f"{path}: the file's name is none of the {request.num_classes} class names")
         seen.add(index)

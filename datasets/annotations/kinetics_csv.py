@@ -12,7 +12,6 @@ import re
 from datasets.annotations.errors import AnnotationError, Offenders, shown
 from datasets.annotations.files import read_rows
 from datasets.annotations.request import ReadRequest
-from datasets.labels import class_key
 from datasets.records import VideoRecord
 
 SPLIT_WORDS = {"train": ("train",), "val": ("val", "validate", "validation"), "test": ("test",)}
@@ -38,7 +37,11 @@ def read_kinetics_csv(request: ReadRequest) -> list[VideoRecord]:
             other_splits[row_split] = other_splits.get(row_split, 0) + 1
             continue
         label = row.get("label", "")
-        index = request.index_of.get(class_key(label))
+        try:
+            index = request.classes.find(label)
+        except ValueError as error:
+            offenders.add(line, str(error))
+            continue
         if label and index is None:
             offenders.add(line, f"label {shown(label)} is none of the {request.num_classes} class names")
             continue

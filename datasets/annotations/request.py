@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from datasets.annotations.errors import AnnotationError
-from datasets.labels import class_key
+from datasets.labels import ClassLookup
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,6 @@ class ReadRequest:
         return len(self.class_names[0])
 
     @cached_property
-    def index_of(self) -> dict[str, int]:
-        """Class index by `class_key` of the name, for the only head."""
-        return {class_key(name): index for index, name in enumerate(self.class_names[0])}
+    def classes(self) -> ClassLookup:
+        """Finds the class of a label, for the only head."""
+        return ClassLookup(self.class_names[0])

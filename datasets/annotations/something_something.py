@@ -15,7 +15,6 @@ from typing import Any
 from datasets.annotations.errors import AnnotationError, Offenders, shown
 from datasets.annotations.files import read_json
 from datasets.annotations.request import ReadRequest
-from datasets.labels import class_key
 from datasets.records import VideoRecord
 
 
@@ -59,7 +58,7 @@ def _class_index(entry: Mapping[str, Any], request: ReadRequest) -> int | None:
     if "template" not in entry:
         return None
     template = str(entry["template"]).replace("[", "").replace("]", "")
-    found = request.index_of.get(class_key(template))
+    found = request.classes.find(template)
     if found is None:
         raise ValueError(f"template {shown(template)} is none of the {request.num_classes} class names")
     return found

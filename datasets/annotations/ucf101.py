@@ -11,7 +11,6 @@ from __future__ import annotations
 from datasets.annotations.errors import Offenders, shown
 from datasets.annotations.files import read_lines
 from datasets.annotations.request import ReadRequest
-from datasets.labels import class_key
 from datasets.records import VideoRecord
 
 
@@ -34,7 +33,11 @@ def _read_list(path: str, request: ReadRequest) -> list[VideoRecord]:
         if not video:
             continue
         folder, _, _ = video.rpartition("/")
-        index = request.index_of.get(class_key(folder))
+        try:
+            index = request.classes.find(folder)
+        except ValueError as error:
+            offenders.add(number, str(error))
+            continue
         if index is None:
             offenders.add(
                 number, f"the folder of {shown(video)} is none of the {request.num_classes} class names"

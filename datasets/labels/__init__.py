@@ -8,11 +8,13 @@ first asked for.
 from datasets.labels.class_lists import CLASS_LISTS, class_names, class_subset
 from datasets.labels.flips import horizontal_flip_pairs
 from datasets.labels.kinetics import KINETICS, kinetics_710_name, union_class_names
+from datasets.labels.lookup import ClassLookup
 from datasets.labels.words import class_key, class_words
 
 __all__ = [
     "CLASS_LISTS",
     "KINETICS",
+    "ClassLookup",
     "class_key",
     "class_names",
     "class_subset",

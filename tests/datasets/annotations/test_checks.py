@@ -40,6 +40,14 @@ def test_labels_that_disagree_with_the_file_names_of_hmdb51_and_ucf101() -> None
         check_path_classes("list", [VideoRecord("v_YoYo_g01_c01.avi", (0,))], ("Skiing", "YoYo"))
 
 
+def test_folders_of_classes_with_names_that_are_alike() -> None:
+    names = ("C", "C++")
+    check_path_classes("list", [VideoRecord("C/a.mp4", (0,)), VideoRecord("C++/b.mp4", (1,))], names)
+    check_path_classes("list", [VideoRecord("c/a.mp4", (0,)), VideoRecord("c/b.mp4", (1,))], names)
+    with pytest.raises(AnnotationError, match=r"its path says C\+\+"):
+        check_path_classes("list", [VideoRecord("C++/b.mp4", (0,))], names)
+
+
 def test_real_list_with_the_label_file_in_circulation_is_refused(shared: Path) -> None:
     folder = shared / "data/annotations/hmdb51"
     with pytest.raises(
@@ -63,6 +71,10 @@ def _split(name: str, names: tuple[str, ...], *paths: str) -> AnnotatedSplit:
 def test_splits_must_number_the_same_classes() -> None:
     train = _split("train", ("run", "sit"), "a")
     check_same_classes(train, _split("val", ("Run", "sit"), "b"))
+    alike = _split("train", ("C", "C++"), "a")
+    check_same_classes(alike, _split("val", ("C", "C++"), "b"))
+    with pytest.raises(AnnotationError, match=r"class 0 is 'C' in train and 'C\+\+' in val"):
+        check_same_classes(alike, _split("val", ("C++", "C"), "b"))
     with pytest.raises(AnnotationError, match="class 0 is 'run' in train and 'sit' in val"):
         check_same_classes(train, _split("val", ("sit", "run"), "b"))
     with pytest.raises(AnnotationError, match=r"csv train has \[2\] classes, csv val has \[3\]"):

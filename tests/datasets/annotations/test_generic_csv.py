@@ -69,6 +69,22 @@ def test_classes_come_from_the_training_list_for_every_split(tmp_path: Path) -> 
         load_split("csv", "test", anno_dir=tmp_path)
 
 
+@pytest.mark.parametrize("names", [("-1", "1"), ("C", "C#", "C++"), ("Run", "run"), ("< 5", "> 5")])
+def test_names_that_differ_in_punctuation_alone_stay_apart(tmp_path: Path, names: tuple[str, ...]) -> None:
+    rows = "".join(f"{index}.mp4,{name}\n" for index, name in enumerate(names))
+    write(tmp_path / "train.csv", f"path,label\n{rows}")
+    split = load_split("csv", "train", anno_dir=tmp_path)
+    assert split.class_names == (names,)
+    assert [record.labels for record in split.records] == [(index,) for index in range(len(names))]
+
+
+def test_a_label_that_may_be_two_classes_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "path,label\na.mp4,Run\nb.mp4,run\n")
+    write(tmp_path / "val.csv", "path,label\nc.mp4,run\nd.mp4,RUN\n")
+    with pytest.raises(AnnotationError, match=r"line 3: label 'RUN' may mean 'Run' \(class 0\) or 'run'"):
+        load_split("csv", "val", anno_dir=tmp_path)
+
+
 def test_class_file_beside_the_list_and_its_absence(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "path,label\na.mp4,1\n")
     with pytest.raises(

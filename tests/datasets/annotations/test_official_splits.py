@@ -9,6 +9,9 @@ import pytest
 
 from datasets.annotations import AnnotationError, check_disjoint, load_split
 from datasets.annotations.hmdb51 import read_hmdb51
+from datasets.annotations.kinetics_csv import read_kinetics_csv
+from datasets.annotations.sniff import Reader
+from datasets.annotations.something_something import read_something_something
 from datasets.annotations.ucf101 import read_ucf101
 from tests.datasets.annotations.helpers import request_for, write
 
@@ -82,3 +85,17 @@ def test_real_clips_are_found_by_the_official_lists(shared: Path) -> None:
         split = load_split(dataset, "all", anno_dir=shared / "data/annotations" / dataset, data_root=root)
         assert sum((root / record.path).is_file() for record in split.records) == count
         assert f"{len(split) - count} of {len(split)} videos are missing" in split.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "text"),
+    [
+        (read_hmdb51, "RUN_test_split1.txt", "a.avi 1\n"),
+        (read_ucf101, "trainlist01.txt", "RUN/v_Run_g01_c01.avi 1\n"),
+        (read_kinetics_csv, "a.csv", "label,youtube_id,time_start,time_end\nRUN,aaaaaaaaaaa,0,10\n"),
+        (read_something_something, "a.json", '[{"id": "1", "template": "[RUN]"}]'),
+    ],
+)
+def test_a_class_that_may_be_two_is_refused(tmp_path: Path, read: Reader, name: str, text: str) -> None:
+    with pytest.raises(AnnotationError, match=r"'RUN' may mean 'Run' \(class 0\) or 'run' \(class 1\)"):
+        read(request_for(write(tmp_path / name, text), names=("Run", "run")))
