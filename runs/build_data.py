@@ -196,8 +196,8 @@ def build_training_steps(
 def build_training_dataset(
     config: RunConfig, split: AnnotatedSplit, dataset_type: type[VideoDataset] = VideoDataset
 ) -> VideoDataset:
-    """Augmented clips of the training videos."""
-    flip = _flip(config)
+    """Augmented clips of the training videos. Raises ConfigError for flip pairs of classes that are none."""
+    flip = build_flip(config, split)
     return dataset_type(
         split.records,
         build_video_source(config),
@@ -281,13 +281,31 @@ def build_sampling(config: RunConfig, *, training: bool = False) -> ClipSampling
     )
 
 
-def _flip(config: RunConfig) -> Flip:
+def build_flip(config: RunConfig, split: AnnotatedSplit) -> Flip:
+    """How training clips are mirrored, with the classes of `split` that a flip exchanges. Raises
+    ConfigError for pairs of classes that the split has not.
+    """
     augmentation = config.augmentation
     pairs = augmentation.flip_label_pairs
     if pairs is None:
-        pairs = horizontal_flip_pairs(config.train.dataset)
+        # By name: the classes may be one half of the data set's, or in an order of one's own.
+        names = split.class_names[0] if len(split.class_names) == 1 else ()
+        pairs = horizontal_flip_pairs(config.train.dataset, names)
+    elif len(split.class_names) == 1:
+        _check_flip_pairs(pairs, len(split.class_names[0]))
     forbidden = config.train.dataset == "ssv2" and not augmentation.ssv2_flip
     return Flip(0.0 if forbidden else augmentation.flip_prob, pairs)
+
+
+def _check_flip_pairs(pairs: Sequence[tuple[int, int]], num_classes: int) -> None:
+    outside = [pair for pair in pairs if not all(0 <= label < num_classes for label in pair)]
+    if outside:
+        raise ConfigError(
+            f"{list(outside[0])} is no pair of the {num_classes} classes 0…{num_classes - 1} of the training "
+            "list",
+            key="AUGMENTATION.FLIP_LABEL_PAIRS",
+            remedy="give indices of the classes as this run numbers them, or leave it out",
+        )
 
 
 def _train_transform(config: RunConfig, flip: Flip) -> TrainTransform:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from datasets.batch import VideoBatch
+from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from runs.build import build_schedule, build_trackers, build_workplace, group_settings
-from runs.build_data import build_prepare, build_timetable, micro_batch_size
+from runs.build_data import build_flip, build_prepare, build_timetable, micro_batch_size
 from runs.build_model import build_network
 from runs.config import RunConfig, load_run_config
 from runs.output_folder import OutputFolder
@@ -68,6 +69,32 @@ def test_batches_of_repeated_clips_count_clips(config_of: ConfigOf) -> None:
     assert micro_batch_size(config) == 8
     with pytest.raises(ConfigError, match="6 clips cannot be split over 1 processes in 4s"):
         micro_batch_size(config_of(**repeats, TRAIN__BATCH_SIZE="6"))
+
+
+SSV2_PAIRS = ((86, 87), (93, 94), (166, 167))
+SSV2_FLIPS = {"TRAIN__DATASET": "ssv2", "TEST__DATASET": "ssv2"}
+
+
+def _ssv2(names: Sequence[str]) -> AnnotatedSplit:
+    return AnnotatedSplit("ssv2", "train", [VideoRecord("1.webm", (0,))], (tuple(names),))
+
+
+def test_left_and_right_swap_by_name_in_whatever_order_the_classes_are(config_of: ConfigOf) -> None:
+    config, names = config_of(**SSV2_FLIPS), class_names("ssv2")
+    assert build_flip(config, _ssv2(names)).label_pairs == SSV2_PAIRS
+    base = [names[index] for index in class_subset("ssv2", "base")]
+    for own in (base, names[::-1], [f"[{name}]" for name in base]):
+        pairs = build_flip(config, _ssv2(own)).label_pairs
+        named = [(own[first].strip("[]"), own[second].strip("[]")) for first, second in pairs]
+        assert named == [(names[first], names[second]) for first, second in SSV2_PAIRS]
+    assert build_flip(config, _ssv2(names[:94])).label_pairs == SSV2_PAIRS[:1]
+
+
+def test_flip_pairs_of_the_configuration_stay_as_they_are(config_of: ConfigOf) -> None:
+    config = config_of(**SSV2_FLIPS, AUGMENTATION__FLIP_LABEL_PAIRS="[[0, 2]]")
+    assert build_flip(config, _ssv2(("a", "b", "c"))).label_pairs == ((0, 2),)
+    with pytest.raises(ConfigError, match=r"FLIP_LABEL_PAIRS.*\[0, 2\] is no pair of the 2 classes 0…1"):
+        build_flip(config, _ssv2(("a", "b")))
 
 
 def test_mixing_groups_are_numbered_in_the_global_batch(
