@@ -59,25 +59,53 @@ def read_rows(
     """(line number, {column: value}) of each row of a CSV file with a header.
 
     Raises:
-        AnnotationError: a required column is missing, or a row has more or fewer fields than the header.
+        AnnotationError: a required column is missing, a row has more or fewer fields than the header, or a
+            quote is not closed on its line.
     """
-    reader = csv.reader(io.StringIO(read_text(path)), delimiter=delimiter)
-    header = [name.strip() for name in next(reader)]
+    rows = _csv_rows(path, delimiter)
+    header = [name.strip() for name in next(rows)[1]]
     missing = [name for name in required if name not in header]
     if missing:
         raise AnnotationError(
             f"{path}, line 1: no column {', '.join(missing)}; the header has {', '.join(header)}. "
             "Remedy: name the columns in the first line"
         )
-    for row in reader:
+    for line, row in rows:
         if not row:
             continue
         if len(row) != len(header):
             raise AnnotationError(
-                f"{path}, line {reader.line_num}: {len(row)} fields, but {len(header)} in the header: {row}. "
+                f"{path}, line {line}: {len(row)} fields, but {len(header)} in the header: {row}. "
                 "Remedy: put fields that contain commas in double quotes"
             )
-        yield reader.line_num, dict(zip(header, row, strict=True))
+        yield line, dict(zip(header, row, strict=True))
+
+
+def _csv_rows(path: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of each row. Raises AnnotationError for quotes that are not closed on their
+    line.
+    """
+    reader = csv.reader(io.StringIO(read_text(path)), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            if reader.line_num == line:
+                raise AnnotationError(
+                    f"{path}, line {line}: not valid CSV ({error}). "
+                    'Remedy: put fields that contain quotes in double quotes and double those within: ""'
+                ) from None
+            row = []
+        if row is None:
+            return
+        # No list in circulation has such a field: the quote was forgotten, and would take rows with it.
+        if reader.line_num > line:
+            raise AnnotationError(
+                f"{path}, line {line}: a double quote is opened there and not closed before line "
+                f"{reader.line_num}. Remedy: close it, or write the field on one line"
+            )
+        yield line, row
 
 
 def read_json(path: str) -> Any:

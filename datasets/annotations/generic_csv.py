@@ -10,6 +10,7 @@ classes are the distinct names in the training list (or in the list itself when 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from datasets.annotations.errors import AnnotationError, Offenders, shown
@@ -36,7 +37,7 @@ def read_generic_csv(request: ReadRequest) -> list[VideoRecord]:
             f"{request.path}, line 1: neither a column label nor caption in {', '.join(columns)}"
         )
     labelled = "label" in columns and bool(request.class_names)
-    by_index = labelled and all(row["label"].strip().isdigit() for _, row in rows)
+    by_index = labelled and _are_indices(row["label"].strip() for _, row in rows)
     records: list[VideoRecord] = []
     remedy = (
         "give the class names that belong to this list with DATA.CLASS_NAMES"
@@ -66,12 +67,23 @@ def class_names_in_csv(path: str) -> tuple[str, ...]:
     """The distinct label names of a CSV file, sorted; empty when its labels are numbers or it has none.
 
     Raises:
-        AnnotationError: the file cannot be read.
+        AnnotationError: the file cannot be read, or has rows without a label.
     """
-    labels = {row["label"].strip() for _, row in read_rows(path) if "label" in row}
-    if all(label.isdigit() for label in labels):
-        return ()
-    return tuple(sorted(labels))
+    labels: set[str] = set()
+    offenders = Offenders(path, remedy="write the class of every video, or leave the column label out")
+    for line, row in read_rows(path):
+        label = row.get("label", "").strip()
+        if label:
+            labels.add(label)
+        elif "label" in row:
+            offenders.add(line, f"no label for {row.get('path', '').strip()}")
+    offenders.raise_any()
+    return () if _are_indices(labels) else tuple(sorted(labels))
+
+
+def _are_indices(labels: Iterable[str]) -> bool:
+    """Whether all labels are whole numbers; those that are empty are told elsewhere."""
+    return all(label.isdigit() for label in labels if label)
 
 
 def merge_captions(records: list[VideoRecord]) -> list[VideoRecord]:
@@ -85,6 +97,8 @@ def merge_captions(records: list[VideoRecord]) -> list[VideoRecord]:
 
 
 def _class_index(label: str, by_index: bool, request: ReadRequest) -> int:
+    if not label.strip():
+        raise ValueError("no label")
     if by_index:
         index: int | None = int(label)
         if index is not None and index >= request.num_classes:

@@ -12,6 +12,13 @@ from datasets.annotations.timestamps import parse_seconds, parse_segment
 from tests.datasets.annotations.helpers import request_for, write
 
 
+def test_quoted_fields_may_hold_commas_and_doubled_quotes(tmp_path: Path) -> None:
+    text = '\ufeffpath,caption\r\n"a, b.mp4","say ""run"", twice"\r\nc.mp4,5" screen\r\n'
+    first, second = read_generic_csv(request_for(write(tmp_path / "a.csv", text), names=()))
+    assert (first.path, first.captions) == ("a, b.mp4", ('say "run", twice',))
+    assert second.captions == ('5" screen',)
+
+
 def test_names_segments_and_other_columns(tmp_path: Path) -> None:
     text = 'path,note,label,start,end,name\na.mp4,x,Walk,1.5,00:02.5,first\n"b, c.mp4",x,run,,,\n'
     first, second = read_generic_csv(request_for(write(tmp_path / "a.csv", text)))
@@ -48,10 +55,20 @@ def test_captions_of_one_video_are_one_record(tmp_path: Path) -> None:
         ("path,label,start,end\na.mp4,0,5,4\n", "line 2: the segment '5' to '4' has no length"),
         ("path,label,start\na.mp4,0,soon\n", "line 2: could not convert"),
         ("path,label\n,0\n", "line 2: no path"),
+        ("path,label\na.mp4,run\nb.mp4, \n", "(?s)1 entry is wrong.*line 3: no label"),
+        ("path,label\na.mp4,0\nb.mp4,\n", "(?s)1 entry is wrong.*line 3: no label"),
         ("path,label\na.mp4\n", "line 2: 1 fields, but 2 in the header"),
         ("file,label\na.mp4,0\n", "no column path"),
         ("path,length\na.mp4,0\n", "neither a column label nor caption"),
         ("path,label\n", "a header, but no rows"),
+        ('path,label\na.mp4,run\nb.mp4,"sit\nc.mp4,walk\n', "line 3: a double quote is opened there and not"),
+        ('path,label\na.mp4,"run\nb.mp4,sit\nc.mp4,"walk"\n', "line 2: a double quote .* before line 4"),
+        (
+            'path,label\na.mp4,"ru\nn"\n',
+            "line 2: a double quote is opened there and not closed before line 3",
+        ),
+        ('path,label\na.mp4,"run" fast\n', "line 2: not valid CSV"),
+        ('"path,label\na.mp4,run\n', "line 1: a double quote is opened there and not closed"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -83,6 +100,14 @@ def test_a_label_that_may_be_two_classes_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "val.csv", "path,label\nc.mp4,run\nd.mp4,RUN\n")
     with pytest.raises(AnnotationError, match=r"line 3: label 'RUN' may mean 'Run' \(class 0\) or 'run'"):
         load_split("csv", "val", anno_dir=tmp_path)
+
+
+@pytest.mark.parametrize("labels", [("cat", "", "dog"), ("0", " ", "1")])
+def test_no_label_is_no_class(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    rows = "".join(f"{name}.mp4,{label}\n" for name, label in zip("abc", labels, strict=True))
+    write(tmp_path / "train.csv", f"path,label\n{rows}")
+    with pytest.raises(AnnotationError, match=r"(?s)1 entry is wrong\n  line 3: no label for b\.mp4.*Remedy"):
+        load_split("csv", "train", anno_dir=tmp_path)
 
 
 def test_class_file_beside_the_list_and_its_absence(tmp_path: Path) -> None:
