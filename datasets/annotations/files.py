@@ -62,7 +62,7 @@ def read_rows(
         AnnotationError: a required column is missing, a row has more or fewer fields than the header, or a
             quote is not closed on its line.
     """
-    rows = _csv_rows(path, delimiter)
+    rows = csv_rows(path, delimiter)
     header = [name.strip() for name in next(rows)[1]]
     missing = [name for name in required if name not in header]
     if missing:
@@ -81,7 +81,7 @@ def read_rows(
         yield line, dict(zip(header, row, strict=True))
 
 
-def _csv_rows(path: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(path: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of each row. Raises AnnotationError for quotes that are not closed on their
     line.
     """
