@@ -5,6 +5,8 @@
 Whatever fsspec opens will do: s3://, gs://, https://, hdfs://, memory:// …; fsspec and the package for
 the kind of URL (s3fs, gcsfs, aiohttp …) are extras, and credentials come from their own environment.
 Several processes may share a cache: files appear whole, and those used longest ago are removed first.
+A file is kept under the state of its origin (size, date, ETag), which every process asks for once: what was
+replaced there is fetched anew.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from datasets.annotations.files import is_url, join
 from datasets.decoding.reader import VideoReader, VideoReadError
@@ -24,6 +26,21 @@ ATTEMPTS = 4
 FIRST_PAUSE = 0.5  # seconds before the second attempt; doubled before each further one
 KEEP_SECONDS = 60.0
 """A file used within this time is not removed: another process may be about to open it."""
+
+
+KNOWN_STATES = 100_000
+"""So many states of origins are remembered; then they are asked for again."""
+_STATE_KEYS = (
+    "size",
+    "ETag",
+    "etag",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "Last-Modified",
+    "updated",
+    "created",
+)
 
 
 class RemoteError(RuntimeError):
@@ -49,13 +66,15 @@ class FileCache:
     keep_seconds: float = KEEP_SECONDS
     _unaccounted: int = 0  # bytes fetched since the folder was last looked through
     _looked_through: bool = False
+    _states: dict[str, str] = field(default_factory=dict, repr=False)
 
     def fetch(self, url: str) -> str:
         """Path of the local copy of ``url``, which is fetched when it is missing. Raises RemoteError."""
-        path = self.find(url)
+        state = self.state(url)
+        path = self.find(url, state)
         if path is not None:
             return path
-        path = self.path_of(url)
+        path = self.path_of(url, state)
 
         def copy() -> None:
             with replacing(path) as unfinished:
@@ -65,24 +84,40 @@ class FileCache:
         self._account(os.path.getsize(path))
         return path
 
-    def find(self, name: str) -> str | None:
-        """Path of what is kept under ``name`` (a URL, or another name), or None; it counts as used now."""
-        path = self.path_of(name)
+    def state(self, origin: str) -> str:
+        """What tells whether the file at a path or URL has been replaced; asked for once. Raises
+        RemoteError.
+        """
+
+        def ask() -> None:
+            state = state_of(origin)
+            if len(self._states) >= KNOWN_STATES:
+                self._states.clear()
+            self._states[origin] = state
+
+        if origin not in self._states:
+            self.with_retries(ask)
+        return self._states[origin]
+
+    def find(self, name: str, state: str) -> str | None:
+        """Path of what is kept under ``name`` (a URL, or another name) and the state of its origin, or None;
+        it counts as used now."""
+        path = self.path_of(name, state)
         try:
             os.utime(path)
         except OSError:
             return None
         return path
 
-    def put(self, name: str, content: bytes) -> None:
-        """Keep ``content`` under ``name``."""
-        with replacing(self.path_of(name)) as unfinished, open(unfinished, "wb") as file:
+    def put(self, name: str, state: str, content: bytes) -> None:
+        """Keep ``content`` under ``name`` and the state of its origin."""
+        with replacing(self.path_of(name, state)) as unfinished, open(unfinished, "wb") as file:
             file.write(content)
         self._account(len(content))
 
-    def path_of(self, name: str) -> str:
+    def path_of(self, name: str, state: str) -> str:
         """Where the file called ``name`` is, or would be."""
-        digest = hashlib.sha256(name.encode()).hexdigest()
+        digest = hashlib.sha256(f"{name}\n{state}".encode()).hexdigest()
         suffix = os.path.splitext(name.split("?", 1)[0])[1]
         return os.path.join(self.folder, digest[:2], digest[2:] + suffix)
 
@@ -139,6 +174,18 @@ def _is_hiccup(error: FileNotFoundError) -> bool:
     """Whether fsspec's HTTP says "no such file" for what is an overloaded server."""
     status = getattr(error.__cause__, "status", None)
     return status is not None and (status == 429 or status >= 500)
+
+
+def state_of(origin: str) -> str:
+    """Size, date and ETag of a file at a path or URL, as far as they are told without reading it."""
+    if not is_url(origin):
+        status = os.stat(origin)
+        return f"size={status.st_size} mtime={status.st_mtime_ns}"
+    from fsspec.core import url_to_fs
+
+    filesystem, place = url_to_fs(origin)
+    info = filesystem.info(place)
+    return " ".join(f"{key}={info[key]}" for key in _STATE_KEYS if info.get(key) is not None)
 
 
 def _copy(url: str, path: str) -> None:

@@ -102,9 +102,11 @@ class ShardSource:
         """Open the video of a record. Raises VideoReadError."""
         if path not in self.shards:
             raise VideoReadError(path, "shards", f"no shard holds it, according to {INDEX}")
-        shard = join(self.root, self.shards[path])
+        root = self.root if is_url(self.root) else os.path.abspath(self.root)  # the cache is every project's
+        shard = join(root, self.shards[path])
         try:
-            local = self.cache.find(f"{shard}/{path}") or self._fetch(shard, path)
+            state = self.cache.state(shard)
+            local = self.cache.find(f"{shard}/{path}", state) or self._fetch(shard, state, path)
         except RemoteError as error:
             raise VideoReadError(f"{shard}/{path}", "shards", str(error)) from error
         try:
@@ -112,7 +114,7 @@ class ShardSource:
         except VideoReadError as error:
             raise VideoReadError(f"{shard}/{path}", error.backend, error.cause) from error
 
-    def _fetch(self, shard: str, path: str) -> str:
+    def _fetch(self, shard: str, state: str, path: str) -> str:
         """Put the videos of a shard into the cache; the path of one of them. Raises RemoteError."""
 
         def unpack() -> None:
@@ -121,11 +123,11 @@ class ShardSource:
             with _open(shard) as file:
                 for member in tar_file_iterator(file):
                     name = f"{shard}/{member['fname'].removeprefix('./')}"
-                    if self.cache.find(name) is None:
-                        self.cache.put(name, member["data"])
+                    if self.cache.find(name, state) is None:
+                        self.cache.put(name, state, member["data"])
 
         self.cache.with_retries(unpack)
-        local = self.cache.find(f"{shard}/{path}")
+        local = self.cache.find(f"{shard}/{path}", state)
         if local is None:
             raise RemoteError("the shard does not hold it, though its index says so")
         return local

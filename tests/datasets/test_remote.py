@@ -14,7 +14,7 @@ import pytest
 fsspec = pytest.importorskip("fsspec", reason="the extra `remote` is not installed")
 
 from datasets.decoding import VideoReadError, open_video  # noqa: E402
-from datasets.remote import FileCache, RemoteError, VideoSource, default_cache_folder  # noqa: E402
+from datasets.remote import FileCache, RemoteError, VideoSource, default_cache_folder, state_of  # noqa: E402
 from tests.datasets.decoding.numbered import numbers_in, write_numbered_video  # noqa: E402
 from tests.utils.loopback import Served, serve  # noqa: E402
 
@@ -65,6 +65,7 @@ def test_errors_name_the_url(memory: Any, tmp_path: Path) -> None:
 
 def test_the_cache_stays_within_its_bound_and_keeps_what_was_used_last(memory: Any, tmp_path: Path) -> None:
     cache = cache_in(tmp_path, max_bytes=3500, keep_seconds=0.0)
+    urls = [f"memory://v/{number}" for number in range(4)]
     for number in range(3):
         memory.pipe(f"/v/{number}", bytes(1000))
         path = cache.fetch(f"memory://v/{number}")
@@ -73,7 +74,7 @@ def test_the_cache_stays_within_its_bound_and_keeps_what_was_used_last(memory: A
     memory.pipe("/v/3", bytes(1000))
     cache.fetch("memory://v/3")
     assert kept(tmp_path) == 3000
-    assert [os.path.exists(cache.path_of(f"memory://v/{number}")) for number in range(4)] == [
+    assert [os.path.exists(cache.path_of(url, cache.state(url))) for url in urls] == [
         True,
         False,
         True,
@@ -87,6 +88,31 @@ def test_a_file_just_fetched_by_another_process_is_left_alone(memory: Any, tmp_p
     cache_in(tmp_path, max_bytes=1000).fetch("memory://v/0")
     cache_in(tmp_path, max_bytes=1000).fetch("memory://v/1")
     assert kept(tmp_path) == 2000
+
+
+def test_a_file_that_was_replaced_is_fetched_anew(memory: Any, tmp_path: Path) -> None:
+    memory.pipe("/v/a", b"first")
+    cache = cache_in(tmp_path)
+    assert Path(cache.fetch("memory://v/a")).read_bytes() == b"first"
+    memory.pipe("/v/a", b"later")  # of the same size
+    assert Path(cache.fetch("memory://v/a")).read_bytes() == b"first"  # a run asks once
+    assert Path(cache_in(tmp_path).fetch("memory://v/a")).read_bytes() == b"later"
+
+
+def test_what_is_unchanged_is_not_fetched_again(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.pipe("/v/a", b"whole")
+    path = cache_in(tmp_path).fetch("memory://v/a")
+    monkeypatch.setattr(type(memory), "get_file", None)
+    assert cache_in(tmp_path).fetch("memory://v/a") == path
+
+
+def test_an_etag_tells_contents_of_one_size_apart(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tags in ({"ETag": "a"}, {"etag": "a"}, {"mtime": 1.5}):
+        monkeypatch.setattr(type(memory), "info", lambda self, path, tags=tags: {"size": 3, **tags})
+        ((key, value),) = tags.items()
+        assert state_of("memory://v/a") == f"size=3 {key}={value}"
 
 
 def test_what_fails_is_tried_again(memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

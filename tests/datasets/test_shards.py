@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -51,6 +52,43 @@ def test_a_shard_is_read_once(shards: Path, tmp_path: Path) -> None:
     (shards / "shard-000000.tar").unlink()
     with source(PATHS[1]) as reader:
         assert reader.frame_count == 4
+
+
+def test_rewritten_shards_give_new_videos(shards: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    source_of(str(shards), cache)(PATHS[2]).close()
+    write_numbered_video(tmp_path / "videos" / PATHS[2], 8)
+    write_shards(str(tmp_path / "videos"), PATHS, str(shards))
+    with source_of(str(shards), cache)(PATHS[2]) as reader:
+        assert reader.frame_count == 8
+
+
+def test_remote_shards_that_were_replaced_give_new_videos(shards: Path, tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    for frames in (5, 9):
+        write_numbered_video(tmp_path / "videos" / PATHS[2], frames)
+        write_shards(str(tmp_path / "videos"), PATHS, str(shards))
+        for path in shards.iterdir():
+            memory.pipe(f"/shards/{path.name}", path.read_bytes())
+        with source_of("memory://shards", tmp_path / "cache")(PATHS[2]) as reader:
+            assert reader.frame_count == frames
+    memory.store.clear()
+
+
+def test_two_projects_with_equal_names_share_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for project, frames in (("first", 3), ("second", 6)):
+        folder = tmp_path / project
+        (folder / "videos").mkdir(parents=True)
+        write_numbered_video(folder / "videos" / "a.mp4", frames)
+        monkeypatch.chdir(folder)
+        write_shards("videos", ["a.mp4"], "shards")
+        shard = folder / "shards" / "shard-000000.tar"
+        with shard.open("ab") as file:  # equal in size and date, too
+            file.truncate(1_000_000)
+        os.utime(shard, (0, 0))
+        with source_of("shards", tmp_path / "cache")("a.mp4") as reader:
+            assert reader.frame_count == frames
 
 
 def test_shards_may_be_remote(shards: Path, tmp_path: Path) -> None:
