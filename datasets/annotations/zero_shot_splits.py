@@ -66,25 +66,35 @@ def zero_shot_protocol(
     *,
     anno_dir: str,
     data_root: str = "",
+    class_names_file: str = "",
     video_list: str = "",
     draws: int = 10,
     seed: int = 0,
 ) -> ZeroShotProtocol:
     """The runs of a protocol.
 
-    `video_list`, for Kinetics-600 only, is a key of `K600_VIDEO_LISTS`; empty: the first whose files are
-    there. `draws` and `seed` belong to "half-classes": draw i uses seed + i.
+    `class_names_file` takes the place of the data set's own names, except where Kinetics-600's three sets of
+    classes fix them. `video_list`, for Kinetics-600 only, is a key of `K600_VIDEO_LISTS`; empty: the first
+    whose files are there. `draws` and `seed` belong to "half-classes": draw i uses seed + i.
     Raises:
-        AnnotationError: an unknown protocol, one that the data set does not have, or missing files.
+        AnnotationError: an unknown protocol, one that the data set does not have, missing files, or class
+            names for the three sets of Kinetics-600.
     """
     if protocol not in PROTOCOLS:
         raise AnnotationError(f"no protocol {protocol!r}. Remedy: take one of {', '.join(PROTOCOLS)}")
     if dataset == "k600" and protocol == "3-splits":
+        if class_names_file:
+            raise AnnotationError(
+                f"{class_names_file}: the three sets of 160 classes of k600 are fixed. "
+                "Remedy: leave DATA.CLASS_NAMES out, or take the protocol full or half-classes"
+            )
         return _kinetics_600(anno_dir, data_root, video_list)
     if protocol == "3-splits":
-        return _three_official_splits(dataset, anno_dir, data_root)
+        return _three_official_splits(dataset, anno_dir, data_root, class_names_file)
     split = "all" if "all" in dataset_spec(dataset).sources else evaluation_split(dataset)
-    full = load_split(dataset, split, anno_dir=anno_dir, data_root=data_root)
+    full = load_split(
+        dataset, split, anno_dir=anno_dir, data_root=data_root, class_names_file=class_names_file
+    )
     name = "all videos" if split == "all" else f"its {split} list"
     if protocol == "full":
         return ZeroShotProtocol(dataset, protocol, name, (full,))
@@ -102,14 +112,23 @@ def half_of_classes(split: AnnotatedSplit, seed: int) -> AnnotatedSplit:
     return replace(half, split=f"{split.split}, half of the classes, seed {seed}")
 
 
-def _three_official_splits(dataset: str, anno_dir: str, data_root: str) -> ZeroShotProtocol:
+def _three_official_splits(
+    dataset: str, anno_dir: str, data_root: str, class_names_file: str
+) -> ZeroShotProtocol:
     if dataset not in ("hmdb51", "ucf101"):
         raise AnnotationError(
             f"{dataset} has no three official splits. Remedy: take the protocol full or half-classes"
         )
     runs = tuple(
         replace(
-            load_split(dataset, "test", anno_dir=anno_dir, data_root=data_root, fold=fold),
+            load_split(
+                dataset,
+                "test",
+                anno_dir=anno_dir,
+                data_root=data_root,
+                class_names_file=class_names_file,
+                fold=fold,
+            ),
             split=f"split {fold}",
         )
         for fold in (1, 2, 3)

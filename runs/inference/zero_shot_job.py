@@ -19,6 +19,7 @@ from runs.inference.loading import load_model, untrained_model
 from runs.inference.zero_shot_evaluation import collect_logits, join_runs, run_targets
 from runs.inference.zero_shot_report import BASE_TO_NOVEL, ZeroShotResult, write_result
 from runs.process import exit_code_of, start_process
+from runs.video_source import folder_of_files
 from utils import distributed
 from utils.checksum import sha256_of
 from utils.config import ConfigError, to_dict
@@ -75,11 +76,13 @@ def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:
     if name == BASE_TO_NOVEL:
         return _base_to_novel(config)
     if dataset in THREE_SPLITS or name == "3-splits":
+        _check_lists(config, name)
         return zero_shot_protocol(
             dataset,
             name,
             anno_dir=config.data.annotation_dir,
-            data_root=config.data.data_root_dir,
+            data_root=folder_of_files(config),
+            class_names_file=config.data.class_names,
             video_list=options.video_list,
             draws=options.draws,
             seed=config.random_seed,
@@ -92,6 +95,23 @@ def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:
     return ZeroShotProtocol(
         dataset, name, f"its {whole.split} list, {len(seeds)} draws from seed {seeds[0]}", runs
     )
+
+
+def _check_lists(config: RunConfig, protocol: str) -> None:
+    """Raises ConfigError for settings of what a protocol fixes."""
+    if config.data.test_list:
+        raise ConfigError(
+            f"the protocol {protocol} of {config.test_dataset} has lists of its own, "
+            f"not {config.data.test_list}",
+            key="DATA.TEST_LIST",
+            remedy="leave it out, or test on this list with TEST.DATASET csv or list",
+        )
+    if config.data.class_names and config.test_dataset == "k600" and protocol == "3-splits":
+        raise ConfigError(
+            f"the protocol 3-splits of k600 has three fixed sets of classes, not {config.data.class_names}",
+            key="DATA.CLASS_NAMES",
+            remedy="leave it out, or take --protocol full or half-classes",
+        )
 
 
 def _base_to_novel(config: RunConfig) -> ZeroShotProtocol:
