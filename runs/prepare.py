@@ -8,9 +8,11 @@
 
 VIDEOS is a folder. All videos below it are taken, or those of an annotation list: `--dataset ssv2 --split
 train --anno-dir DIR`, or `--dataset list --list FILE`. The originals are never touched. Every command can be
-interrupted and called again: it goes on where it was. `check` writes two files: the bad videos with the
-reasons, for DATA.EXCLUDE_LIST, and beside it (`bad.all.csv`) what it knows of every video. Copies lie under
-the same relative names, so that the same annotations serve with DATA.DATA_ROOT_DIR set to COPIES.
+interrupted and called again: it goes on where it was, and does again what other settings or a changed video
+make out of date (`copied.csv` among the copies tells what they were made of). `check` writes two files: the
+bad videos with the reasons, for DATA.EXCLUDE_LIST, and beside it (`bad.all.csv`) what it knows of every
+video. Copies lie under the same relative names, so that the same annotations serve with DATA.DATA_ROOT_DIR
+set to COPIES.
 """
 
 from __future__ import annotations
@@ -104,7 +106,8 @@ COMMANDS = {"check": check, "shrink": shrink, "pack": pack, "shard": shard}
 def _convert(
     tasks: Sequence[ShrinkTask] | Sequence[PackTask], options: argparse.Namespace, label: str
 ) -> int:
-    summary = convert_all(tasks, _workforce(options), label)
+    journal = os.path.join(options.copies, "copied.csv")
+    summary = convert_all(tasks, journal, _workforce(options), label)
     failures = os.path.join(options.copies, "not_copied.csv")
     relative = {os.path.relpath(path, options.videos): problem for path, problem in summary.problems.items()}
     write_bad_list(failures, relative)

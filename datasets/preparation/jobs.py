@@ -1,6 +1,8 @@
 """Doing something with every video of a collection: parallel, killable, resumable.
 
 paths ──► those not done ──► child processes ──► journal, one line a video ──► Summary
+
+Done is what the journal has with the same settings, and with the size and date that the video has now.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from datasets.preparation.packing import PackTask, pack_video
 from datasets.preparation.shrinking import ShrinkTask, shrink_video
 from utils.killable import run_killable
 
-FACTS = ("bytes", "frame_count", "fps", "height", "width")
+STATE = ("bytes", "mtime")
+FACTS = (*STATE, "decoder", "frame_count", "fps", "height", "width")
+COPY_FACTS = ("source", *STATE, "settings")
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,15 @@ def check_all(
 ) -> Summary:
     """Decode all frames of the videos at ``paths`` below ``root``; the journal holds what came out.
 
-    A video that the journal has, with the size that it has now, is not checked again.
+    A video that the journal has, as it is now and with this decoder, is not checked again.
     """
-    sizes = {path: file_size(os.path.join(root, path)) for path in paths}
+    states = {path: file_state(os.path.join(root, path)) | {"decoder": decoder} for path in paths}
     with Journal(journal_file, FACTS) as journal:
-        tasks = [
-            CheckTask(root, path, decoder)
-            for path in paths
-            if path not in journal.rows or journal.rows[path]["bytes"] != str(sizes[path])
-        ]
+        tasks = [CheckTask(root, path, decoder) for path in paths if not _same(journal, path, states[path])]
 
         def note(task: CheckTask, facts: VideoFacts | None, problem: str) -> None:
             known: Mapping[str, object] = asdict(facts) if facts is not None else {}
-            journal.add(task.path, problem, {"bytes": sizes[task.path], **known})
+            journal.add(task.path, problem, {**states[task.path], **known})
 
         _run(_check, tasks, note, workforce, "check", done=len(paths) - len(tasks))
         problems = {path: journal.rows[path][PROBLEM] for path in paths if journal.rows[path][PROBLEM]}
@@ -67,18 +67,44 @@ def check_all(
 
 
 def convert_all(
-    tasks: Sequence[ShrinkTask] | Sequence[PackTask], workforce: Workforce, label: str
+    tasks: Sequence[ShrinkTask] | Sequence[PackTask], journal_file: str, workforce: Workforce, label: str
 ) -> Summary:
-    """Make the copies that are not there yet; the problems are by path of the source."""
-    todo = [task for task in tasks if not os.path.exists(task.target)]
+    """Make the copies that are not there yet; the problems are by path of the source.
+
+    A copy of which the journal does not say that it was made of the video as it is now, and with these
+    settings, is made again.
+    """
+    folder = os.path.dirname(journal_file)
+    names = {task.target: os.path.relpath(task.target, folder or ".") for task in tasks}
+    states = {task.target: _state_of_copy(task) for task in tasks}
     problems: dict[str, str] = {}
+    with Journal(journal_file, COPY_FACTS) as journal:
+        todo = [
+            task
+            for task in tasks
+            if not os.path.exists(task.target)
+            or not _same(journal, names[task.target], {PROBLEM: "", **states[task.target]})
+        ]
 
-    def note(task: ShrinkTask | PackTask, frames: int | None, problem: str) -> None:
-        if problem:
-            problems[task.source] = problem
+        def note(task: ShrinkTask | PackTask, frames: int | None, problem: str) -> None:
+            journal.add(names[task.target], problem, states[task.target])
+            if problem:
+                problems[task.source] = problem
 
-    _run(_convert, todo, note, workforce, label, done=len(tasks) - len(todo))
+        _run(_convert, todo, note, workforce, label, done=len(tasks) - len(todo))
     return Summary(len(tasks), len(tasks) - len(todo), problems)
+
+
+def _same(journal: Journal, path: str, facts: Mapping[str, str]) -> bool:
+    """Whether the journal has a video with these facts."""
+    row = journal.rows.get(path)
+    return row is not None and all(row[name] == value for name, value in facts.items())
+
+
+def _state_of_copy(task: ShrinkTask | PackTask) -> dict[str, str]:
+    """What a copy is made of, and how."""
+    source = {"source": os.path.basename(task.source), **file_state(task.source)}
+    return {**source, "settings": str(task.settings)}
 
 
 def _check(task: CheckTask) -> tuple[VideoFacts | None, str]:
@@ -125,9 +151,11 @@ def _run(
             bar.update()
 
 
-def file_size(path: str) -> int:
-    """Bytes of a file; of a folder, the number of its entries; -1 for nothing."""
+def file_state(path: str) -> dict[str, str]:
+    """Bytes of a file (of a folder, the number of its entries) and date in ns; -1 for nothing."""
     try:
-        return len(os.listdir(path)) if os.path.isdir(path) else os.path.getsize(path)
+        status = os.stat(path)
+        size = len(os.listdir(path)) if os.path.isdir(path) else status.st_size
     except OSError:
-        return -1
+        return dict.fromkeys(STATE, "-1")
+    return {"bytes": str(size), "mtime": str(status.st_mtime_ns)}

@@ -49,7 +49,8 @@ class Journal:
             header = next(reader, [])
             if header != self.columns:
                 raise ValueError(
-                    f"{self.path} has the columns {header}, not {self.columns}: it is another file; "
+                    f"{self.path} has the columns {header}, not {self.columns}: it is another file, "
+                    "or an earlier version's; "
                     "give another name, or remove it to start again"
                 )
             for row in reader:

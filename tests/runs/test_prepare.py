@@ -77,6 +77,64 @@ def test_copies_serve_the_same_annotations(
     assert {path: path.read_bytes() for path in videos.rglob("*.*")} == before
 
 
+@pytest.mark.parametrize("command", ["pack", "shrink"])
+def test_copies_out_of_date_are_made_again(
+    command: str, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copies = tmp_path / "copies"
+    words = [command, str(videos), str(copies), "--workers", "1"]
+
+    def done_before(*settings: str) -> int:
+        assert main([*words, *settings]) == 1
+        out = capsys.readouterr().out
+        return int(out.partition("(")[2].partition(" ")[0]) if "of them before" in out else 0
+
+    assert [done_before(), done_before()] == [0, 2]
+    copy = next((copies / "jump").iterdir())
+    with open_video(copy) as reader:
+        assert reader.size == (16, 64)
+    assert done_before("--short-side", "8") == 0
+    with open_video(copy) as reader:
+        assert reader.size == (8, 32)
+    assert [done_before("--short-side", "8"), done_before("--short-side", "8", "--quality", "30")] == [2, 0]
+    assert done_before() == 0
+    write_numbered_video(videos / "jump" / "a.mp4", 5)
+    assert done_before() == 1
+    with open_video(copy) as reader:
+        assert reader.frame_count == 5
+    (copies / "copied.csv").unlink()  # nothing tells what the copies were made of
+    assert done_before() == 0
+
+
+def test_a_copy_is_not_done_because_its_changed_video_is_broken(videos: Path, tmp_path: Path) -> None:
+    words = ["pack", str(videos), str(tmp_path / "copies"), "--workers", "1"]
+    assert main(words) == 1
+    (videos / "jump" / "a.mp4").write_bytes(b"cut")
+    for _ in range(2):
+        assert main(words) == 1
+        bad = read_bad_list(str(tmp_path / "copies" / "not_copied.csv"))
+        assert sorted(bad) == ["cut.mp4", "empty.mp4", "jump/a.mp4"]
+
+
+def test_a_video_is_checked_again_with_another_decoder_or_date(videos: Path, tmp_path: Path) -> None:
+    workforce = Workforce(num_workers=1, time_limit=60, show_progress=False)
+
+    def done_before(decoder: str) -> int:
+        journal = str(tmp_path / "all.csv")
+        return check_all(
+            str(videos), ["jump/a.mp4", "b.webm"], journal, workforce, decoder=decoder
+        ).already_done
+
+    assert [done_before("auto"), done_before("auto"), done_before("pyav"), done_before("pyav")] == [
+        0,
+        2,
+        0,
+        2,
+    ]
+    os.utime(videos / "b.webm", (1, 1))
+    assert done_before("pyav") == 1
+
+
 def test_copies_do_not_go_among_the_originals(videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pack", str(videos), str(videos / "copies")]) == 2
     assert "another folder" in capsys.readouterr().err
