@@ -4,13 +4,14 @@
     path,caption[,start,end][,name]     several rows of one video are one record with several captions
 
 start and end are seconds (or hours:minutes:seconds) of a segment; other columns are ignored. Labels that
-are all whole numbers are class indices; otherwise they are class names. Without a class-name file, the
-classes are the distinct names in the training list (or in the list itself when there is none), sorted.
+are all whole numbers, and not all names of classes, are class indices; otherwise they are class names.
+Without a class-name file, the classes are the distinct names in the training list (or in the list itself
+when there is none), sorted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from datasets.annotations.errors import AnnotationError, Offenders, shown
@@ -37,7 +38,7 @@ def read_generic_csv(request: ReadRequest) -> list[VideoRecord]:
             f"{request.path}, line 1: neither a column label nor caption in {', '.join(columns)}"
         )
     labelled = "label" in columns and bool(request.class_names)
-    by_index = labelled and _are_indices(row["label"].strip() for _, row in rows)
+    by_index = labelled and _are_indices({row["label"].strip() for _, row in rows}, request.class_names[0])
     records: list[VideoRecord] = []
     remedy = (
         "give the class names that belong to this list with DATA.CLASS_NAMES"
@@ -81,9 +82,10 @@ def class_names_in_csv(path: str) -> tuple[str, ...]:
     return () if _are_indices(labels) else tuple(sorted(labels))
 
 
-def _are_indices(labels: Iterable[str]) -> bool:
-    """Whether all labels are whole numbers; those that are empty are told elsewhere."""
-    return all(label.isdigit() for label in labels if label)
+def _are_indices(labels: set[str], class_names: Sequence[str] = ()) -> bool:
+    """Whether all labels are whole numbers and not the names of classes; empty ones are told elsewhere."""
+    # Classes may be called -1, 0 and 1: a list that lacks -1 still means the names.
+    return all(label.isdigit() for label in labels if label) and not (labels and labels <= set(class_names))
 
 
 def merge_captions(records: list[VideoRecord]) -> list[VideoRecord]:

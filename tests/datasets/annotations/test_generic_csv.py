@@ -95,6 +95,13 @@ def test_names_that_differ_in_punctuation_alone_stay_apart(tmp_path: Path, names
     assert [record.labels for record in split.records] == [(index,) for index in range(len(names))]
 
 
+def test_names_that_are_numbers_stay_names_in_a_list_without_the_negative_ones(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "path,label\na.mp4,-1\nb.mp4,0\nc.mp4,1\n")
+    write(tmp_path / "val.csv", "path,label\nd.mp4,0\ne.mp4,1\n")
+    split = load_split("csv", "val", anno_dir=tmp_path)
+    assert [split.class_names[0][record.labels[0]] for record in split.records] == ["0", "1"]
+
+
 def test_a_label_that_may_be_two_classes_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "path,label\na.mp4,Run\nb.mp4,run\n")
     write(tmp_path / "val.csv", "path,label\nc.mp4,run\nd.mp4,RUN\n")
