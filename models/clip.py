@@ -253,7 +253,8 @@ def build_clip(
     loaded = _load_weights(architecture_name, weights)
     if with_quick_gelu is None:
         with_quick_gelu = is_quick if loaded is None or loaded.quick_gelu is None else loaded.quick_gelu
-        if loaded is not None and loaded.quick_gelu is None and not is_quick:
+        unsaid = loaded is not None and loaded.quick_gelu is None
+        if unsaid and not is_quick and _has_quick_sibling(architecture_name):
             tell_activation(architecture_name, str(weights))
     # Weights that are about to be replaced are not drawn: on the meta device a module is only described.
     with torch.device("cpu" if loaded is None else "meta"):
@@ -267,6 +268,12 @@ def build_clip(
     else:
         clip.load_openai_state(loaded.state, str(weights))
     return clip.eval()
+
+
+def _has_quick_sibling(name: str) -> bool:
+    import open_clip
+
+    return f"{name}-quickgelu" in open_clip.list_models()
 
 
 def describe_architecture(name: str) -> tuple[ClipArchitecture, bool]:

@@ -52,15 +52,11 @@ def tell_activation(architecture_name: str, weights: str) -> None:
     """Warn that a file which does not say its activation is taken for one with GELU: a wrong one costs
     accuracy, and shows nowhere else.
     """
-    import open_clip
-
-    sibling = f"{architecture_name}-quickgelu"
-    if sibling in open_clip.list_models():
-        get_logger(__name__).warning(
-            "%s does not say which activation it was trained with: GELU is taken, as for all of %s. If it "
-            "holds OpenAI's weights, set VIDEO.BACKBONE.META_ARCH_NAME to %s, as they need QuickGELU",
-            *(weights, architecture_name, sibling),
-        )
+    get_logger(__name__).warning(
+        "%s does not say which activation it was trained with: GELU is taken, as for all of %s. If it "
+        "holds OpenAI's weights, set VIDEO.BACKBONE.META_ARCH_NAME to %s-quickgelu, as they need QuickGELU",
+        *(weights, architecture_name, architecture_name),
+    )
 
 
 def with_text_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
