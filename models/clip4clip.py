@@ -117,3 +117,7 @@ class Clip4Clip(VideoModel):
             if name.startswith(tower) and tuned and not name.removeprefix(tower).startswith(NEVER_TUNED):
                 return Role.PRETRAINED
         return Role.FROZEN
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Everything but biases, the weights of layer norms included, as released."""
+        return not name.endswith("bias")

@@ -188,3 +188,8 @@ class Stan(VideoModel):
             self.tune_text and name.startswith("clip.text.")
         )
         return Role.PRETRAINED if tuned else Role.FROZEN
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Everything but norms and biases, as released: class, position and time embeddings decay, too."""
+        *modules, last = name.split(".")
+        return not last.endswith("bias") and not (modules and modules[-1].startswith("ln"))

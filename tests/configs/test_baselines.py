@@ -55,6 +55,8 @@ def test_a_recipe_is_what_its_name_says(path: Path) -> None:
         assert config.data.num_input_frames * config.data.sampling_rate == 128
     if path.parts[-2] == "ssv2":
         assert config.augmentation.flip_prob == (0.5 if "zero-shot" in path.stem else 0)
+    if config.model.name == "evl":  # the release has an option for mirroring, which it never applies
+        assert config.augmentation.flip_prob == 0
 
 
 @pytest.mark.parametrize("setting", PUBLISHED)

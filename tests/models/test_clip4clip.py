@@ -122,3 +122,12 @@ def test_published_number_of_trained_weights() -> None:
         counts[model.role(name)] += parameter.numel()
     assert counts[Role.NEW] == 12_648_960
     assert counts[Role.PRETRAINED] == 123_540_993 - 1
+
+
+def test_only_biases_do_not_decay() -> None:
+    """The release names CLIP's norms ln_*, which its list of what does not decay has not."""
+    model = Clip4Clip(Clip(architecture()), Clip4ClipConfig(layers=1))
+    spared = {name for name, parameter in model.named_parameters() if not model.decays(name, parameter)}
+    assert spared == {name for name, _ in model.named_parameters() if name.endswith("bias")}
+    assert "clip.visual.ln_post.weight" not in spared
+    assert "over_frames.positions" not in spared

@@ -217,3 +217,16 @@ def test_drop_path_rises_with_the_layers_and_rests_in_evaluation() -> None:
 def test_a_branch_deeper_than_the_encoder_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"STAN\.DEPTH 4 .* 3 blocks"):
         Stan(Clip(TINY), StanConfig(depth=4))
+
+
+def test_only_norms_and_biases_do_not_decay() -> None:
+    """Class, position and time embeddings do, as released."""
+    model = tiny(time_module="selfattn")
+    decayed = {name for name, parameter in model.named_parameters() if model.decays(name, parameter)}
+    embeddings = {"clip.visual.class_embedding", "clip.visual.positional_embedding"}
+    assert embeddings | {"branch.temporal_embedding", "clip.text.positional_embedding"} < decayed
+    norms = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)}
+    assert len(norms) > 6
+    spared = {name for name, _ in model.named_parameters()} - decayed
+    assert spared == norms | {name for name in spared if name.endswith("bias")}
+    assert not any(name.endswith("bias") for name in decayed)
