@@ -138,8 +138,10 @@ def _with_file_paths(
         )
     located = locate_videos(records, data_root, request.split, request.class_names, extension)
     if located.moved:
+        examples = ", ".join(f"{taken} for {listed}" for listed, taken in located.examples)
         request.notes.append(
-            f"{located.moved} of {len(records)} videos lie under another folder or extension"
+            f"{located.moved} of {len(records)} videos lie under another folder or extension, "
+            f"the first: {examples}"
         )
     if located.missing:
         first = ", ".join(located.missing[:3])

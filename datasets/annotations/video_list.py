@@ -5,7 +5,8 @@
     brush_hair/April_09 438 0      path, number of frames (not used), label
 
 A middle number counts as a number of frames unless it is needed as a part of the path: "clip 2.mp4 5" is the
-file "clip 2.mp4". Class indices start at 0.
+file "clip 2.mp4". No video has 0 frames, so "a.mp4,0,1" is an error: most likely two labels were meant. Class
+indices start at 0.
 """
 
 from __future__ import annotations
@@ -18,18 +19,24 @@ from datasets.annotations.request import ReadRequest
 from datasets.records import VideoRecord
 
 _PATH_AND_LABEL = re.compile(r"(.*[^\s,])[ \t,]+(-?\d+)\s*")
-_PATH_AND_FRAMES = re.compile(r"(.*[^\s,])[ \t,]+\d+")
+_PATH_AND_FRAMES = re.compile(r"(.*[^\s,])[ \t,]+(\d+)")
 
 
 def read_video_list(request: ReadRequest) -> list[VideoRecord]:
     """Records of a list of paths and class indices.
 
     Raises:
-        AnnotationError: lines that are not `path label`, or labels outside the class names.
+        AnnotationError: lines that are not `path label`, videos of 0 frames, or labels outside the class
+            names.
     """
     records: list[VideoRecord] = []
     labels = [(index,) for index in range(request.num_classes)]  # shared, so that a long list stays small
     malformed = Offenders(request.path, remedy="write one video a line: path label, or path frames label")
+    empty = Offenders(
+        request.path,
+        remedy="a list holds one label per video: write path label, with one of the labels where there are "
+        "several; a path that ends in a number stands in double quotes",
+    )
     outside = Offenders(
         request.path,
         remedy=f"{len(labels)} class names are in use; give those of this list with DATA.CLASS_NAMES",
@@ -41,12 +48,16 @@ def read_video_list(request: ReadRequest) -> list[VideoRecord]:
         if match is None:
             malformed.add(number, f"{shown(line)} is not a path and a class index")
             continue
-        label = int(match[2])
+        label, before = int(match[2]), _PATH_AND_FRAMES.fullmatch(match[1])
+        if before is not None and int(before[2]) == 0:
+            empty.add(number, f"{shown(line)} reads as path {shown(before[1])}, 0 frames, label {label}")
+            continue
         if not 0 <= label < len(labels):
             outside.add(number, f"label {label} is outside 0…{len(labels) - 1} in {shown(line)}")
             continue
         records.append(VideoRecord(_path(match[1]), labels[label]))
     malformed.raise_any()
+    empty.raise_any()
     outside.raise_any()
     return records
 

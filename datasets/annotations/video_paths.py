@@ -5,7 +5,7 @@ their class or split. The rule, applied once when a split is loaded and never wh
 
     1. the path as it is written; 2. in the same folder, the same name with another video extension, or as a
     folder of frames; 3. the same two in the sub-folder of the split (train, val, …) and of the class, and
-    without the path's folders.
+    without the path's folders; never in a folder of another split, where the same name is another video.
 
 Without a local root to look at (none given, or a URL), a path without extension gets the data set's usual
 one.
@@ -46,9 +46,11 @@ VIDEO_EXTENSIONS = frozenset(
 
 _SPLIT_FOLDERS = {
     "train": ("train", "training"),
-    "val": ("val", "validation", "test"),
-    "test": ("test", "val", "validation"),
+    "val": ("val", "validation"),
+    "test": ("test", "testing"),
 }
+_SPLIT_OF_FOLDER = {folder: split for split, folders in _SPLIT_FOLDERS.items() for folder in folders}
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Located:
     records: list[VideoRecord]
     moved: int
     """Paths that were found under another extension or folder."""
+    examples: tuple[tuple[str, str], ...]
+    """The first few of those: the path in the list, and what was taken instead."""
     missing: tuple[str, ...]
     """Paths for which nothing was found; they stay as they were."""
 
@@ -92,14 +96,15 @@ def locate_videos(
     finder = _Finder(root, split, class_names)
     found: list[VideoRecord] = []
     missing: list[str] = []
-    moved = 0
+    moved: list[tuple[str, str]] = []
     for record in records:
         path = finder.find(record)
         if path is None:
             missing.append(record.path)
             found += with_extension([record], extension)
         else:
-            moved += path != record.path
+            if path != record.path:
+                moved.append((record.path, path))
             found.append(record if path == record.path else replace(record, path=path))
     if records and len(missing) == len(records):
         raise AnnotationError(
@@ -107,7 +112,7 @@ def locate_videos(
             f"{describe_folder(root)}. "
             "Remedy: set DATA.DATA_ROOT_DIR to the folder that the list's paths start from"
         )
-    return Located(found, moved, tuple(missing))
+    return Located(found, len(moved), tuple(moved[:_EXAMPLES]), tuple(missing))
 
 
 class _Finder:
@@ -115,7 +120,7 @@ class _Finder:
 
     def __init__(self, root: str, split: str, class_names: Sequence[tuple[str, ...]]) -> None:
         self._root = root
-        self._splits = ("", *_SPLIT_FOLDERS.get(split, ()))
+        self._split = split
         self._class_names = class_names
         self._listings: dict[str, dict[str, str]] = {}
         self._folders: dict[tuple[str, tuple[int, ...]], tuple[str, ...]] = {}
@@ -152,11 +157,23 @@ class _Finder:
         if len(labels) == 1 and len(self._class_names) == 1:
             name = self._class_names[0][labels[0]]
             class_folders += [name, class_words(name), name.replace(" ", "_")]
+        named = _split_in(parent, class_folders)
+        own = named or self._split
         ancestors = [parent, *(str(folder) for folder in PurePosixPath(parent).parents if str(folder) != ".")]
         for base in dict.fromkeys([*ancestors, ""]):
-            for split in self._splits:
+            # A path that names its split means no file of a root that is another split's folder.
+            place = f"{os.path.basename(self._root.rstrip('/'))}/{base}" if named else base
+            if base != parent and _split_in(place, class_folders) not in (None, own):
+                continue
+            for split in ("", *_SPLIT_FOLDERS.get(own, ())):
                 for class_folder in class_folders:
                     yield "/".join(part for part in (split, base, class_folder) if part and part != "/")
+
+
+def _split_in(folder: str, class_folders: Sequence[str]) -> str | None:
+    """The split whose name the innermost folder with such a name bears; a class may be called "train"."""
+    named = [part for part in folder.split("/") if part in _SPLIT_OF_FOLDER and part not in class_folders]
+    return _SPLIT_OF_FOLDER[named[-1]] if named else None
 
 
 def _stem(name: str) -> str:

@@ -53,6 +53,17 @@ def test_malformed_lines_are_shown(tmp_path: Path) -> None:
         read_video_list(request_for(path))
 
 
+def test_two_labels_are_not_taken_for_a_video_of_no_frames(tmp_path: Path) -> None:
+    path = write(tmp_path / "list.txt", "b.mp4 10 1\na.mp4,0,1\n")
+    with pytest.raises(AnnotationError) as caught:
+        read_video_list(request_for(path))
+    message = str(caught.value)
+    assert "line 2: 'a.mp4,0,1' reads as path 'a.mp4', 0 frames, label 1" in message
+    assert "one label per video" in message
+    (record,) = read_video_list(request_for(write(tmp_path / "list.txt", '"take 0" 1')))
+    assert (record.path, record.labels) == ("take 0", (1,))
+
+
 def test_text_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_bytes(b"a.mp4 0\nb\xff.mp4 1\n")

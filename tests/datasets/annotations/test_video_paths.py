@@ -63,7 +63,41 @@ def test_moved_and_missing_are_counted(tmp_path: Path) -> None:
     records = [VideoRecord("a.mp4"), VideoRecord("b.mp4"), VideoRecord("c"), VideoRecord("d.mp4")]
     located = locate_videos(records, str(root), "train", (), "mp4")
     assert (located.moved, located.missing) == (1, ("c", "d.mp4"))
+    assert located.examples == (("a.mp4", "a.mkv"),)
     assert [record.path for record in located.records] == ["a.mkv", "b.mp4", "c.mp4", "d.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("there", "path", "split"),
+    [
+        ("test/1.mp4", "val/1.mp4", "val"),
+        ("testing/1.mp4", "val/1.mp4", "val"),
+        ("train/1.mp4", "val/1.mp4", "val"),
+        ("train/1.mp4", "val/1.mp4", "train"),
+        ("val/1.mp4", "data/train/1.mp4", "val"),
+        ("test/1.mp4", "1.mp4", "val"),
+        ("validation/1.mp4", "1.mp4", "test"),
+        ("test/playing polo/1.mp4", "1.mp4", "train"),
+    ],
+)
+def test_no_video_comes_from_another_splits_folder(tmp_path: Path, there: str, path: str, split: str) -> None:
+    root = touch(tmp_path, there, "there.mp4")
+    records = (VideoRecord(path, (1,)), VideoRecord("there.mp4", (1,)))
+    located = locate_videos(records, str(root), split, NAMES, "mp4")
+    assert (located.missing, located.moved) == ((path,), 0)
+
+
+def test_a_root_that_is_another_splits_folder_does_not_stand_in(tmp_path: Path) -> None:
+    root = touch(tmp_path / "train", "1.mp4", "2.mp4")
+    located = locate_videos([VideoRecord("val/1.mp4"), VideoRecord("2.mp4")], str(root), "val", (), "mp4")
+    assert (located.missing, located.moved) == (("val/1.mp4",), 0)
+
+
+def test_a_class_may_have_the_name_of_a_split(tmp_path: Path) -> None:
+    names = (("bus", "train"),)
+    root = touch(tmp_path, "val/train/1.mp4")
+    located = locate_videos([VideoRecord("train/1.mp4", (1,))], str(root), "val", names, "mp4")
+    assert [record.path for record in located.records] == ["val/train/1.mp4"]
 
 
 def test_absolute_paths(tmp_path: Path) -> None:
