@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 
 from datasets.annotations.errors import AnnotationError
 from datasets.annotations.loading import evaluation_split, load_split
-from datasets.annotations.subsets import few_shot, keep_classes
-from datasets.labels import class_subset
+from datasets.annotations.subsets import few_shot, keep_classes, published_classes
 from datasets.records import AnnotatedSplit
 
 SHOTS = (2, 4, 8, 16)
@@ -71,9 +70,13 @@ def base_to_novel(
 
 def base_classes(train: AnnotatedSplit) -> tuple[int, ...]:
     """Class indices, ascending, of the base half: the published one, or by the rule from the training
-    split."""
+    split.
+
+    Raises:
+        AnnotationError: the split has not all classes of the published half.
+    """
     if train.dataset in PUBLISHED_HALVES:
-        return class_subset(train.dataset, "base")
+        return published_classes(train, "base")
     return frequent_half(train)
 
 

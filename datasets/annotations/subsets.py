@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from datasets.annotations.errors import AnnotationError
+from datasets.labels import class_key, class_names, class_subset
 from datasets.records import AnnotatedSplit
 
 
@@ -32,6 +33,27 @@ def keep_classes(split: AnnotatedSplit, classes: Sequence[int]) -> AnnotatedSpli
         if record.labels in new_label
     )
     return replace(split, records=records, class_names=(tuple(names[index] for index in classes),))
+
+
+def published_classes(split: AnnotatedSplit, subset: str) -> tuple[int, ...]:
+    """Indices, ascending, of the classes that a shipped subset of the split's data set names.
+
+    They are found by name, because a file of class names may have another order than the shipped list;
+    case, spaces and punctuation do not count.
+    Raises:
+        AnnotationError: the split has not all of these classes.
+    """
+    shipped = class_names(split.dataset)
+    wanted = [shipped[index] for index in class_subset(split.dataset, subset)]
+    position = {class_key(name): index for index, name in enumerate(split.class_names[0])}
+    absent = [name for name in wanted if class_key(name) not in position]
+    if absent:
+        raise AnnotationError(
+            f"{split.dataset}, {subset}: {len(absent)} of its {len(wanted)} classes are not among the "
+            f"{len(position)} class names in use: {', '.join(map(repr, absent[:5]))}. "
+            "Remedy: spell the names of DATA.CLASS_NAMES as the data set does, or leave it out"
+        )
+    return tuple(sorted(position[class_key(name)] for name in wanted))
 
 
 def few_shot(split: AnnotatedSplit, shots: int, seed: int) -> AnnotatedSplit:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datasets.annotations.errors import AnnotationError
 from datasets.annotations.files import describe_folder, find_matches
 from datasets.annotations.loading import dataset_spec, evaluation_split, load_split
-from datasets.annotations.subsets import keep_classes
+from datasets.annotations.subsets import keep_classes, published_classes
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit
 
@@ -148,7 +148,9 @@ def _kinetics_600(anno_dir: str, data_root: str, video_list: str) -> ZeroShotPro
         )
     official = load_split("k600", name, anno_dir=anno_dir, data_root=data_root)
     runs = tuple(
-        replace(keep_classes(official, class_subset("k600", f"zero-shot-{split}")), split=f"split {split}")
+        replace(
+            keep_classes(official, published_classes(official, f"zero-shot-{split}")), split=f"split {split}"
+        )
         for split in (1, 2, 3)
     )
     return ZeroShotProtocol("k600", "3-splits", f"official {name} list", runs)

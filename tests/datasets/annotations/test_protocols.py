@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from datasets.annotations.base_to_novel import (
     frequent_half,
     harmonic_mean,
 )
-from datasets.annotations.subsets import few_shot, keep_classes, without_paths
+from datasets.annotations.subsets import few_shot, keep_classes, published_classes, without_paths
 from datasets.annotations.zero_shot_splits import half_of_classes, zero_shot_protocol
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
@@ -43,6 +44,19 @@ def test_kept_classes_are_renumbered_in_the_order_asked_for() -> None:
     ]
     with pytest.raises(AnnotationError, match=r"no class \[3\] among 0…2"):
         keep_classes(_split("012"), (0, 3))
+
+
+def test_published_classes_are_found_by_name_whatever_their_order() -> None:
+    shipped = class_names("hmdb51")
+    turned = tuple(name.upper().replace("_", " ") for name in reversed(shipped))
+    split = AnnotatedSplit("hmdb51", "train", (), (turned,), "list.txt")
+    base = published_classes(split, "base")
+    assert base == base_classes(split) == tuple(sorted(base))
+    assert {50 - index for index in base} == set(class_subset("hmdb51", "base"))
+    first = shipped[class_subset("hmdb51", "base")[0]]
+    others = (*(name for name in shipped if name != first), "juggling")
+    with pytest.raises(AnnotationError, match=f"1 of its 26 classes .*{first}.*DATA.CLASS_NAMES"):
+        published_classes(replace(split, class_names=(others,)), "base")
 
 
 def test_few_shots_are_balanced_reproducible_and_nested() -> None:
