@@ -14,10 +14,15 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.decoding import mp4
 from datasets.decoding.pyav import PyAVReader
 from datasets.decoding.reader import VideoReader, VideoReadError
 from datasets.decoding.timeline import Timeline
 
+INEXACT_CONTAINERS = frozenset({"flv", "mpeg"})
+"""FFmpeg's names of formats without an index by presentation times."""
+
+OPEN_GROUPS = "it loses frames around keyframes of open groups (stored after the keyframe, shown before it)"
 REMEDY = "set DATA.DECODER to auto or pyav"
 
 
@@ -58,6 +63,19 @@ class CheckedReader(VideoReader):
             return f"it misorders frames where there are no presentation times ({self.timeline.container})"
         if self.timeline.container == "mpegts":
             return "it seeks inexactly in transport streams"
+        if self.timeline.container in INEXACT_CONTAINERS:
+            return f"it seeks inexactly in this format ({self.timeline.container})"
+        if self.timeline.container == "avi" and self.timeline.keys_are_decoded_early:
+            return "it misplaces frames where times are guesses (avi)"
+        return self._objection_to_mp4() if mp4.FORMAT in self.timeline.container.split(",") else None
+
+    def _objection_to_mp4(self) -> str | None:
+        layout, index = mp4.read_layout(self.path), self.timeline.stream_index
+        if layout.fragmented:
+            return "it seeks inexactly in fragmented files"
+        has_edit_list = index < len(layout.edit_lists) and layout.edit_lists[index]
+        if self.timeline.keys_are_decoded_early and not has_edit_list:
+            return "it seeks inexactly where frames are reordered and no edit list says so"
         return None
 
     def _read_timeline(self) -> Timeline:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.decoding.checked_backend import CheckedReader, sentence
+from datasets.decoding.checked_backend import OPEN_GROUPS, CheckedReader, sentence
 from datasets.decoding.reader import Frames
 
 TIME_TOLERANCE = 0.002  # seconds; decord gives single precision
@@ -48,6 +48,10 @@ class DecordReader(CheckedReader):
             return f"it counts {len(self._reader)} frames where there are {self.frame_count}"
         if timeline.codec == "hevc":
             return "it seeks inexactly in HEVC"
+        if timeline.opens_groups:
+            return OPEN_GROUPS
+        if timeline.container == "asf":
+            return "it seeks inexactly in this format (asf, wmv)"
         keys = np.searchsorted(timeline.times, timeline.key_times)
         if not np.array_equal(np.sort(self._reader.get_key_indices()), keys):
             return "it believes a wrong keyframe table"

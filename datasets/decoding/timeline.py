@@ -45,11 +45,17 @@ class Timeline:
     hides_frames: bool  # an edit list, or packets that show nothing
     needs_scan: bool
     damage: str | None
+    opens_groups: bool = False  # frames stored after a keyframe are shown before it (open groups of pictures)
 
     @property
     def is_ordered(self) -> bool:
         """Whether the times increase strictly from frame to frame, and so tell the frames apart."""
         return bool(np.all(np.diff(self.times) > 0))
+
+    @property
+    def keys_are_decoded_early(self) -> bool:
+        """Whether a keyframe has another decoding time than presentation time (usual with B-frames)."""
+        return not np.array_equal(self.key_times, self.key_decode_times)
 
     @property
     def seconds(self) -> NDArray[np.float64]:
@@ -97,6 +103,7 @@ def read_timeline(video: VideoStream) -> Timeline:
         hides_frames=any(packets.hidden),
         needs_scan=not trusted,
         damage=_damage(packets, video),
+        opens_groups=_opens_groups(packets),
     )
 
 
@@ -141,6 +148,16 @@ def _keyframes(packets: _Packets) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     found.sort()
     table = np.array(found, dtype=np.int64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
+
+
+def _opens_groups(packets: _Packets) -> bool:
+    key_time: int | None = None
+    for time, key, hidden in zip(packets.times, packets.keys, packets.hidden, strict=True):
+        if key:
+            key_time = time
+        elif not hidden and time is not None and key_time is not None and time < key_time:
+            return True
+    return False
 
 
 def _damage(packets: _Packets, video: VideoStream) -> str | None:

@@ -44,13 +44,16 @@ def write_numbered_video(
     fps: int = 25,
     prepare: Any = None,
     faststart: bool = False,
+    muxing: dict[str, str] | None = None,
 ) -> None:
     """A video file of ``count`` numbered frames, its format given by the suffix.
 
     ``times``: presentation times in 1/1000 s instead of the constant rate. ``prepare``: called with the
-    stream before anything is written. ``faststart``: the index of an mp4 before its data.
+    stream before anything is written. ``faststart``: the index of an mp4 before its data. ``muxing``: other
+    options of the container's format.
     """
-    with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as container:
+    settings = ({"movflags": "faststart"} if faststart else {}) | (muxing or {})
+    with av.open(str(path), "w", options=settings) as container:
         stream: Any = container.add_stream(codec, rate=fps, options=options or {})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         base = Fraction(1, fps) if times is None else Fraction(1, 1000)

@@ -17,6 +17,20 @@ KINDS = {
     "vp9.webm": ("libvpx-vp9", {"g": "20", "cpu-used": "8"}),
 }
 
+FRAMES_BETWEEN = {"g": "12", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
+OPEN_GROUPS = {"g": "12", "bf": "2", "x264-params": "open-gop=1:keyint=12:min-keyint=4:b-adapt=0:scenecut=0"}
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
+REFUSED = {
+    # file -> codec, its options, options of the format, what the error says; of both backends
+    "groups.mp4": ("libx264", OPEN_GROUPS, {}, "open groups"),
+    "groups.mkv": ("libx264", OPEN_GROUPS, {}, "open groups"),
+    "h264.flv": ("libx264", FRAMES_BETWEEN, {}, r"in this format \(flv\)"),
+    "fragmented.mp4": ("libx264", FRAMES_BETWEEN, FRAGMENTS, "fragmented"),
+    "unlisted.mp4": ("libx264", FRAMES_BETWEEN, {"use_editlist": "0"}, "no edit list"),
+    "mpeg2.mpg": ("mpeg2video", {"g": "12", "b": "2M"}, {}, r"in this format \(mpeg\)"),
+    "h264.avi": ("libx264", {"g": "12", "bf": "0"}, {}, "times are guesses"),
+}
+
 
 def needs(backend: str) -> None:
     reason = available_decoders()[backend]
@@ -50,6 +64,29 @@ def test_what_another_backend_would_misread_is_refused_with_the_remedy(backend: 
     with pytest.raises(VideoReadError, match=r"misorders.*DATA\.DECODER to auto or pyav") as caught:
         open_video(tmp_path / "a.avi", backend)
     assert caught.value.backend == backend
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_kind_of_file_that_was_measured_to_go_wrong_is_refused_when_it_is_opened(
+    name: str, backend: str, tmp_path: Path
+) -> None:
+    """Whether frames came out wrong depended on which were asked for, so that opening must tell."""
+    needs(backend)
+    codec, options, muxing, reason = REFUSED[name]
+    path = tmp_path / name
+    write_numbered_video(path, 50, codec, options=options, muxing=muxing)
+    with open_video(path, "pyav") as reader:
+        assert numbers_in(reader.get_frames(range(50))) == list(range(50))
+    with pytest.raises(VideoReadError, match=rf"{name}.*{reason}.*DATA\.DECODER to auto or pyav"):
+        open_video(path, backend)
+
+
+def test_decord_refuses_windows_media(tmp_path: Path) -> None:
+    needs("decord")
+    write_numbered_video(tmp_path / "a.wmv", 50, "wmv2", options={"g": "12", "b": "2M"})
+    with pytest.raises(VideoReadError, match=r"a\.wmv.*asf, wmv.*DATA\.DECODER to auto or pyav"):
+        open_video(tmp_path / "a.wmv", "decord")
 
 
 @pytest.mark.parametrize("backend", OTHERS)
