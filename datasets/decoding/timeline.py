@@ -89,6 +89,7 @@ def read_timeline(video: VideoStream) -> Timeline:
         and len(key_times) > 0
         and packets.keys[0]
         and (len(times) == 0 or bool(times[0] >= key_times[0]))
+        and not _times_are_copied(packets, video)
     )
     return Timeline(
         container=container.format.name,
@@ -148,6 +149,12 @@ def _keyframes(packets: _Packets) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     found.sort()
     table = np.array(found, dtype=np.int64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
+
+
+def _times_are_copied(packets: _Packets, video: VideoStream) -> bool:
+    """Whether frames are reordered and yet shown when they are decoded: MPEG-4 copied out of an AVI file."""
+    reordered = video.codec.name == "mpeg4" and video.codec.has_b_frames
+    return bool(reordered and len(packets.times) > 1 and packets.times == packets.decode_times)
 
 
 def _opens_groups(packets: _Packets) -> bool:

@@ -229,3 +229,18 @@ def test_going_through_a_video_gives_every_frame_once(name: str, tmp_path: Path)
         with open_video(tmp_path / name, "pyav") as reader:
             reader.get_frames([40])
             assert numbers_in(np.stack(list(reader.frames_in_order()))) == list(range(COUNT))
+
+
+def test_mpeg4_copied_out_of_an_avi_shows_frames_in_their_order(tmp_path: Path) -> None:
+    """A stream copy gives reordered frames the times of their decoding, which tell nothing."""
+    write_numbered_video(tmp_path / "a.avi", COUNT, "mpeg4", options={"g": "12", "bf": "2"})
+    with av.open(str(tmp_path / "a.avi")) as source, av.open(str(tmp_path / "a.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        number = 0
+        for packet in source.demux(video=0):
+            if packet.size > 0:
+                packet.pts = packet.dts = number
+                packet.stream, number = stream, number + 1
+                target.mux(packet)
+    with open_video(tmp_path / "a.mp4") as reader:
+        assert [numbers_in(reader.get_frames([index]))[0] for index in range(COUNT)] == list(range(COUNT))
