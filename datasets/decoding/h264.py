@@ -1,4 +1,5 @@
-"""Which H.264 packets no other picture depends on: they need not be decoded unless they are wanted.
+"""Which H.264 packets no other picture depends on, so that they need not be decoded unless they are wanted,
+and at which decoding starts anew.
 
 A picture is disposable when the ``nal_ref_idc`` of its slices is 0 (ITU-T H.264, 7.4.1).
 """
@@ -6,6 +7,7 @@ A picture is disposable when the ``nal_ref_idc`` of its slices is 0 (ITU-T H.264
 from __future__ import annotations
 
 SLICE_TYPES = frozenset({1, 2, 3, 4, 5})  # nal_unit_type of coded slices and their partitions
+IDR_SLICE = 5
 
 
 def length_size(extradata: bytes | None) -> int:
@@ -19,6 +21,15 @@ def is_disposable(packet: memoryview, size_of_length: int) -> bool:
     """Whether no picture depends on the one in ``packet``; False when in doubt."""
     header = _first_slice_header(packet, size_of_length)
     return header is not None and not header >> 5 & 3
+
+
+def is_restart(packet: memoryview, size_of_length: int) -> bool:
+    """Whether decoding starts anew at ``packet`` (an IDR picture, nal_unit_type 5); True when in doubt.
+
+    Other keyframes are recovery points: pictures before them may still be needed by those after.
+    """
+    header = _first_slice_header(packet, size_of_length)
+    return header is None or header & 31 == IDR_SLICE
 
 
 def _first_slice_header(packet: memoryview, size_of_length: int) -> int | None:

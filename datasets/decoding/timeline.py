@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.decoding import h264
 from datasets.decoding.matroska import missing_bytes
 from datasets.decoding.stream import VideoStream
 
@@ -45,7 +46,10 @@ class Timeline:
     hides_frames: bool  # an edit list, or packets that show nothing
     needs_scan: bool
     damage: str | None
-    opens_groups: bool = False  # frames stored after a keyframe are shown before it (open groups of pictures)
+    opens_groups: bool = False
+    """Whether frames that are stored after a keyframe are shown before it, or may need those before it (open
+    groups of pictures).
+    """
 
     @property
     def is_ordered(self) -> bool:
@@ -71,6 +75,8 @@ class _Packets:
     decode_times: list[int | None]
     keys: list[bool]
     hidden: list[bool]
+    recovers: bool = False
+    """Whether an H.264 keyframe is no IDR picture, but a point from which a decoder recovers."""
     corrupt: bool = False
     error: str | None = None
 
@@ -122,6 +128,7 @@ def _read_packets(video: VideoStream) -> _Packets:
     import av
 
     packets = _Packets([], [], [], [])
+    is_h264, length = video.codec.name == "h264", h264.length_size(video.codec.extradata)
     try:
         for packet in video.packets():
             if packet.size == 0:  # the last one, which only drains a decoder
@@ -129,6 +136,8 @@ def _read_packets(video: VideoStream) -> _Packets:
             packets.times.append(packet.pts)
             packets.decode_times.append(packet.dts)
             packets.keys.append(packet.is_keyframe)
+            if is_h264 and packet.is_keyframe and not h264.is_restart(memoryview(packet), length):
+                packets.recovers = True
             packets.hidden.append(packet.is_discard or _is_invisible(packet, video))
             packets.corrupt = packets.corrupt or packet.is_corrupt
     except av.error.FFmpegError as error:
@@ -158,6 +167,8 @@ def _times_are_copied(packets: _Packets, video: VideoStream) -> bool:
 
 
 def _opens_groups(packets: _Packets) -> bool:
+    if packets.recovers:
+        return True
     key_time: int | None = None
     for time, key, hidden in zip(packets.times, packets.keys, packets.hidden, strict=True):
         if key:

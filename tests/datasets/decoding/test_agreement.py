@@ -19,11 +19,14 @@ KINDS = {
 
 FRAMES_BETWEEN = {"g": "12", "bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
 OPEN_GROUPS = {"g": "12", "bf": "2", "x264-params": "open-gop=1:keyint=12:min-keyint=4:b-adapt=0:scenecut=0"}
+RECOVERY = {"x264-params": "keyint=12:bframes=3:open-gop=1:scenecut=0"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
 REFUSED = {
     # file -> codec, its options, options of the format, what the error says; of both backends
     "groups.mp4": ("libx264", OPEN_GROUPS, {}, "open groups"),
     "groups.mkv": ("libx264", OPEN_GROUPS, {}, "open groups"),
+    "recovery.mkv": ("libx264", RECOVERY, {}, "open groups"),
+    "recovery.mp4": ("libx264", RECOVERY, {}, "open groups"),
     "h264.flv": ("libx264", FRAMES_BETWEEN, {}, r"in this format \(flv\)"),
     "fragmented.mp4": ("libx264", FRAMES_BETWEEN, FRAGMENTS, "fragmented"),
     "unlisted.mp4": ("libx264", FRAMES_BETWEEN, {"use_editlist": "0"}, "no edit list"),
