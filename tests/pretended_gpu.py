@@ -115,7 +115,7 @@ def in_a_process_of_its_own(check: Callable[..., None]) -> Callable[..., None]:
             try:
                 check(**arguments)
                 sender.send("")
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001  # whatever it is, the test's own process raises it
                 sender.send(traceback.format_exc())
 
         child = fork.Process(target=run)

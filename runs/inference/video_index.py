@@ -95,9 +95,7 @@ def build_index(store: Path, videos: Sequence[str], config: RunConfig, checkpoin
     """
     embedder = VideoEmbedder.of(config, checkpoint)
     content = _Content.read(store)
-    # a name of the model zoo stays one
-    place = str(Path(checkpoint).absolute()) if checkpoint and Path(checkpoint).exists() else checkpoint
-    model = {"sha256": embedder.sha256(), "checkpoint": place}
+    model = {"sha256": embedder.sha256(), "checkpoint": place_of(checkpoint)}
     _check_same_model(store, content, model, config)
     content.model, content.config = model, to_yaml(config)
     stats = {os.path.abspath(path): _stat_of(path) for path in videos}
@@ -118,6 +116,12 @@ def build_index(store: Path, videos: Sequence[str], config: RunConfig, checkpoin
     embedded = len(content.paths().intersection(new))
     gone = len([path for path in forgotten if path not in wanted])
     return IndexSummary(embedded, len(wanted) - len(new), gone, failed)
+
+
+def place_of(checkpoint: str) -> str:
+    """Where a query, from whatever folder, finds the checkpoint again; a name of the model zoo stays one."""
+    path = Path(checkpoint)
+    return str(path.absolute()) if checkpoint and path.exists() else checkpoint
 
 
 def _stat_of(path: str) -> os.stat_result | None:

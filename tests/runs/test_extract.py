@@ -69,6 +69,9 @@ def test_an_interrupted_run_goes_on(
     assert main(command) == 130
     assert "the same command goes on" in capsys.readouterr().err
     monkeypatch.setattr(extraction, "embed", embed)
+    with pytest.raises(SystemExit):  # one file, one precision
+        main([*command, "--precision", "bf16"])
+    assert "precision" in capsys.readouterr().err
     assert main(command) == 1
     assert "2 of 4 videos are done already" in capsys.readouterr().err
     assert len(stored_ids(tmp_path / "out.safetensors")) == 3

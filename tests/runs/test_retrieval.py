@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from runs import retrieval
-from runs.inference.video_index import open_index
+from runs.config import load_run_config
+from runs.inference.video_index import build_index, open_index, place_of
 
 CONFIG = """
 TASK_TYPE: retrieval
@@ -60,6 +61,24 @@ def test_index_and_query(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     page = (place / "store" / "gallery.html").read_text()
     assert page.count("<img ") == 3 and page.count("data:image/jpeg;base64,/9j/") == 3
     assert "&amp; &lt;more&gt;.mp4" in page and "& <more>" not in page
+
+
+def test_a_listed_file_that_is_missing_does_not_stop_the_others(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = [str(place / "videos" / "0 & <more>.mp4"), str(place / "videos" / "gone.mp4")]
+    summary = build_index(place / "store", videos, load_run_config(place / "config.yaml"), "")
+    assert summary.embedded == 1
+    assert [(Path(video.path).name, video.error) for video in summary.failed] == [
+        ("gone.mp4", "there is no such file")
+    ]
+
+
+def test_a_name_of_the_zoo_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "best.pt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert place_of("best.pt") == str(tmp_path / "best.pt")
+    assert (place_of("dist-ssv2-vit-b16-8+16f"), place_of("")) == ("dist-ssv2-vit-b16-8+16f", "")
 
 
 def test_a_second_run_embeds_only_what_changed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
