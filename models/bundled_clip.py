@@ -13,10 +13,9 @@ from torch import Tensor
 
 from models.architecture import clip_architecture
 from models.clip import Clip
-from models.clip_weights import with_text_prefix, without_text_prefix
+from models.clip_weights import CLIP_PREFIX, with_text_prefix, without_text_prefix
 from models.conversion import bare_release_names, is_dist_release
 
-CLIP_PREFIX = "model.clip."
 _SIZES_ARE_READ_FROM = {"visual.conv1.weight", "visual.positional_embedding", "visual.proj"} | {
     "positional_embedding",
     "token_embedding.weight",

@@ -1,22 +1,24 @@
 """CLIP weights out of a file, under OpenAI's names, whatever layout the file has.
 
-OpenAI's TorchScript archive, a state dict, open_clip's and Hugging Face's files, and a DiST checkpoint (which
-holds the CLIP that it was trained on).
+OpenAI's TorchScript archive, a state dict, open_clip's and Hugging Face's files, a DiST checkpoint (which
+holds the CLIP that it was trained on), and a release of this project that holds its CLIP.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from models.clip_layouts import clip_layout, to_openai_names
+from models.release import is_release, read_description
 from models.weight_files import read_weight_file
 from utils.logging import get_logger
 
 RELEASE_PREFIX = "backbone.base_encoder."
+CLIP_PREFIX = "model.clip."
 _BRANCHES = ("dist_net.", "ladder_net.")
 _ARCHIVE_SIZES = ("input_resolution", "context_length", "vocab_size")
 
@@ -31,7 +33,13 @@ class ClipWeights:
 
 def read_clip_weights(path: Path) -> ClipWeights:
     """The CLIP in a file. Raises ConversionError when there is none."""
-    return clip_weights_of(read_weight_file(path).tensors)
+    file = read_weight_file(path)
+    weights = clip_weights_of(file.tensors)
+    return (
+        replace(weights, quick_gelu=read_description(file).encoder.quick_gelu)
+        if is_release(file)
+        else weights
+    )
 
 
 def clip_weights_of(tensors: Mapping[str, Tensor]) -> ClipWeights:
@@ -40,11 +48,13 @@ def clip_weights_of(tensors: Mapping[str, Tensor]) -> ClipWeights:
     # OpenAI's too. Other files do not tell, and the architecture's name decides.
     is_openai = any(name in tensors for name in _ARCHIVE_SIZES)
     tensors = {name: tensor for name, tensor in tensors.items() if name not in _ARCHIVE_SIZES}
-    is_release = any(name.startswith(RELEASE_PREFIX) for name in tensors)
-    if is_release:
+    is_dist = any(name.startswith(RELEASE_PREFIX) for name in tensors)
+    if is_dist:
         bare = {name.removeprefix(RELEASE_PREFIX): tensor for name, tensor in tensors.items()}
         tensors = {name: tensor for name, tensor in bare.items() if not name.startswith(_BRANCHES)}
-    is_quick = is_openai or is_release or clip_layout(tensors) == "hugging_face"
+    elif own := {name: tensor for name, tensor in tensors.items() if name.startswith(CLIP_PREFIX)}:
+        tensors = without_text_prefix({name.removeprefix(CLIP_PREFIX): own[name] for name in own})
+    is_quick = is_openai or is_dist or clip_layout(tensors) == "hugging_face"
     return ClipWeights(to_openai_names(tensors), True if is_quick else None)
 
 

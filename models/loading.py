@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from models.architecture import key_problems
@@ -21,13 +23,16 @@ from models.interface import Role
 from models.key_table import ConversionError, listed
 from models.layers.temporal import interpolate_in_time
 from models.peer_conversion import from_peer_release, peer_layout
+from models.release import is_release, read_description
 from models.retriever import Retriever
 from models.stan_conversion import from_stan_release, is_stan_release
-from models.weight_files import read_weight_file
+from models.weight_files import WeightFile, read_weight_file
+from utils.checkpoint import fingerprint
 from utils.logging import get_logger
 
 _FRAME_TABLES = re.compile(r".*\.(class_token|positions)")
 _HEADS = "heads."
+_SCALE = "model.clip.logit_scale"
 # In this order: a method that leaves the joint space has no use for the projection, and ViFi-CLIP's files
 # hold their texts embedded.
 _PARTS_OF_CLIP = tuple(
@@ -36,13 +41,51 @@ _PARTS_OF_CLIP = tuple(
 )
 
 
-def load_trained_weights(network: Recognizer | Retriever, path: Path) -> None:
-    """Fill `network` from a file of a trained model. Raises ConversionError when it does not fit."""
-    tensors = dict(read_weight_file(path).tensors)
-    fill_from(network, tensors, str(path))
+@dataclass(frozen=True)
+class Taken:
+    """What a network took from a file."""
+
+    names: frozenset[str]
+    changed: tuple[str, ...]
+    """Frozen weights to which the file gave other values than they had."""
+    new_heads: tuple[str, ...]
+    """Weights of classifiers that the file does not have, or has for other classes."""
 
 
-def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], source: str) -> None:
+def load_trained_weights(network: Recognizer | Retriever, path: Path) -> tuple[WeightFile, Taken]:
+    """Fill `network` from a file of a trained model. Raises ConversionError when it does not fit, or was
+    trained beside other frozen weights than those it does not bring.
+    """
+    file = read_weight_file(path)
+    taken = fill_from(network, file.tensors, str(path))
+    expected = file.facts.get("frozen_sha256")
+    if is_release(file):
+        encoder = read_description(file).encoder
+        expected = None if encoder.included else encoder.fingerprint
+    if expected is not None:
+        check_frozen_weights(network, taken, expected, str(path))
+    return file, taken
+
+
+def check_frozen_weights(network: Recognizer | Retriever, taken: Taken, expected: str, source: str) -> None:
+    """Raises ConversionError unless the weights that are not from `source` are those it was trained beside.
+
+    expected: their fingerprint, as a checkpoint or a release has it.
+    """
+    weights = {
+        name: weight
+        for name, weight in network.named_parameters()
+        if name not in taken.names and not name.startswith(_HEADS)
+    }
+    found = fingerprint(weights)
+    if found != expected:
+        raise ConversionError(
+            f"{source} was trained on a frozen encoder with the fingerprint {expected[:12]}…; the one here "
+            f"has {found[:12]}…: set VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH to the same weights"
+        )
+
+
+def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], source: str) -> Taken:
     """Fill `network` with weights under the release's names or this project's. Raises ConversionError."""
     own, released = network.state_dict(), tensors
     if is_dist_release(tensors):
@@ -68,8 +111,22 @@ def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], so
     fitted = {name: tensor.to(own[name].dtype) for name, tensor in given.items()}
     # A network on the meta device holds no weights to copy into: it takes the file's tensors as they are.
     on_meta = any(tensor.is_meta for tensor in own.values())
+    changed = () if on_meta else _changed(network, fitted)
     network.load_state_dict(fitted, strict=False, assign=on_meta)
     assert not any(parameter.is_meta for parameter in network.parameters()), f"{source} left weights unfilled"
+    new_heads = tuple(name for name in own if name.startswith(_HEADS) and name not in fitted)
+    return Taken(frozenset(fitted), changed, new_heads)
+
+
+def _changed(network: Recognizer | Retriever, given: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Frozen weights of which `given` has other values."""
+    return tuple(
+        name
+        for name, weight in network.named_parameters()
+        if network.role(name) is Role.FROZEN
+        and name in given
+        and not torch.equal(weight.detach().cpu(), given[name].cpu())
+    )
 
 
 def _fitted(name: str, tensor: Tensor, own: Tensor | None) -> Tensor:
@@ -85,12 +142,14 @@ def _fitted(name: str, tensor: Tensor, own: Tensor | None) -> Tensor:
 def _optional(
     network: Recognizer | Retriever, given: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> set[str]:
-    """Names that the file may lack: the frozen weights of a part of CLIP, all of them or none."""
-    frozen = {name for name in own if network.role(name) is Role.FROZEN}
+    """Names that the file may lack: the frozen weights of a part of CLIP, all of them or none; CLIP's scale,
+    as classification tunes it with the towers, and retrieval with the temperature.
+    """
+    left = {name for name in own if network.role(name) is Role.FROZEN or name == _SCALE}
     optional: set[str] = set()
     for part in _PARTS_OF_CLIP:
-        members = {name for name in frozen if part.fullmatch(name)}
-        frozen -= members
+        members = {name for name in left if part.fullmatch(name)}
+        left -= members
         optional |= members if given.keys().isdisjoint(members) else set()
     return optional
 

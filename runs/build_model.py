@@ -6,19 +6,21 @@ MODEL, VIDEO, class names ──build_network──► Recognizer on the device 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 
-from datasets.labels import class_words
+from datasets.labels import class_key, class_words
 from models.build import ClipShape, ModelBuilder, build_recognizer, build_video_model
 from models.bundled_clip import build_bundled_clip
 from models.clip import Clip
-from models.heads import Recognizer
+from models.errors import ConversionError
+from models.heads import LinearHead, Recognizer, TextHead
 from models.interface import VideoModel
-from models.loading import load_trained_weights
+from models.loading import Taken, load_trained_weights
 from models.release import is_release, read_description
 from models.retriever import Retriever
-from models.weight_files import read_weight_file
+from models.weight_files import WeightFile, read_weight_file
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.config import RunConfig
@@ -105,16 +107,67 @@ def build_own_models(config: RunConfig) -> dict[str, ModelBuilder]:
     return {name: adapted(builder) for name, builder in custom.models.items()}
 
 
-def load_weights(network: Recognizer | Retriever, name_or_path: str, key: str) -> None:
+def load_weights(
+    network: Recognizer | Retriever,
+    name_or_path: str,
+    key: str,
+    *,
+    trains: bool = False,
+    class_names: Sequence[Sequence[str]] = (),
+) -> None:
     """Fill `network` with trained weights: this project's checkpoints (averaged ones where there are),
     releases.
 
-    name_or_path: a file or a name of the model zoo; key: what set it. Raises ConfigError when they do not
-    fit.
+    name_or_path: a file or a name of the model zoo; key: what set it; trains: whether training follows, which
+    may give the classifiers other classes; class_names: per head, what else a classifier's classes must be.
+    Raises ConfigError when they do not fit.
     """
     try:
         path = locate_weights(name_or_path)
-        load_trained_weights(network, path)
+        file, taken = load_trained_weights(network, path)
+        if not trains and isinstance(network, Recognizer):
+            _check_classifiers(network, file, taken, class_names)
     except (ValueError, ZooError, DownloadError) as error:
         raise ConfigError(str(error), key=key) from error
+    _check_frozen(network, taken, path, key, trains=trains)
     get_logger().info("trained weights taken from %s", path)
+
+
+def _check_classifiers(
+    network: Recognizer, file: WeightFile, taken: Taken, class_names: Sequence[Sequence[str]]
+) -> None:
+    """Raises ConversionError for a classifier that is not trained, or was for other classes."""
+    if taken.new_heads:
+        raise ConversionError(
+            f"{file.path} has no classifier for these classes ({', '.join(taken.new_heads)}), and nothing is "
+            "trained here: give the list of classes, and VIDEO.HEAD, that it was trained with"
+        )
+    trained_for = read_description(file).class_names if is_release(file) else file.facts.get("class_names")
+    if not trained_for or not class_names or not any(isinstance(head, LinearHead) for head in network.heads):
+        return
+    for trained, now in zip(trained_for, class_names, strict=True):
+        for index, (name, other) in enumerate(zip(trained, now, strict=True)):
+            if class_key(name) != class_key(other):
+                raise ConversionError(
+                    f"{file.path} has a classifier whose class {index} is {name!r}; in this run's list it is "
+                    f"{other!r}: give the class names that it was trained with as DATA.CLASS_NAMES"
+                )
+
+
+def _check_frozen(
+    network: Recognizer | Retriever, taken: Taken, path: Path, key: str, *, trains: bool
+) -> None:
+    """Frozen weights are in no checkpoint, and features of class names were made with those that were there
+    before.
+    """
+    heads = network.heads if isinstance(network, Recognizer) else ()
+    in_texts = any(name.startswith("model.clip.text.") for name in taken.changed)
+    stale = in_texts and any(isinstance(head, TextHead) for head in heads)
+    if taken.changed and (trains or stale):
+        raise ConfigError(
+            f"{path} holds other values of {len(taken.changed)} frozen weights ({taken.changed[0]}, …) than "
+            "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH",
+            key=key,
+            remedy="tune that tower here, too (VIDEO.BACKBONE.FREEZE_VISUAL, FREEZE_TEXT false), or give a "
+            "release of that model (runs/export.py --format release) as VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH",
+        )

@@ -124,7 +124,7 @@ def _train_and_test(place: Workplace, task: Task, splits: Splits) -> dict[str, A
         trainer = _train(place, task, splits)
         facts["training"] = training_facts(trainer, splits["train"])
     else:
-        _take_tested_weights(config, task)
+        _take_tested_weights(config, task, splits["test"])
         keep_frozen_weights(place, task.network.model)
         distributed.on_main(lambda: place.folder.write_config(config))
     if config.test.enable:
@@ -136,11 +136,11 @@ def _train_and_test(place: Workplace, task: Task, splits: Splits) -> dict[str, A
     return facts
 
 
-def _take_tested_weights(config: RunConfig, task: Task) -> None:
+def _take_tested_weights(config: RunConfig, task: Task, split: AnnotatedSplit) -> None:
     """For a run that only tests. Raises ConfigError when trained weights are needed and none are named."""
     path = config.test.checkpoint_file_path
     if path:
-        load_weights(task.network, path, "TEST.CHECKPOINT_FILE_PATH")
+        load_weights(task.network, path, "TEST.CHECKPOINT_FILE_PATH", class_names=split.class_names)
     elif any(weight.requires_grad for weight in task.network.parameters()):
         raise ConfigError(
             f"model {config.model.name!r} has weights of its own, and this run does not train them",
@@ -196,7 +196,7 @@ def _begin(config: RunConfig, trainer: Trainer, task: Task) -> None:
         get_logger().info("took over the state after step %d from %s", trainer.progress.step, path)
         return
     if path:
-        load_weights(task.network, path, "TRAIN.CHECKPOINT_FILE_PATH")
+        load_weights(task.network, path, "TRAIN.CHECKPOINT_FILE_PATH", trains=True)
     trainer.watch.resumed(trainer.progress)
 
 

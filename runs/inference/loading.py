@@ -17,18 +17,16 @@ from torch import Tensor
 from models.build import ClipShape, build_video_model
 from models.bundled_clip import bundled_clip_state, empty_clip
 from models.config import MODELS_OUTSIDE_THE_TOWER
-from models.errors import ConversionError
 from models.frozen_tower import keep_frozen_tower_in
 from models.heads import Head, LinearHead, Recognizer
 from models.interface import VideoModel
-from models.loading import fill_from
+from models.loading import check_frozen_weights, fill_from
 from models.weight_files import read_weight_file
 from models.weights import locate_weights
 from runs.build_model import build_own_models
 from runs.config import RunConfig
 from runs.inference.classifier import VideoClassifier
 from runs.inference.described import Described, describe
-from utils.checkpoint import frozen_fingerprint
 from utils.config import ConfigError
 from utils.precision import Precision, resolve_precision
 from utils.progress import byte_progress
@@ -132,15 +130,9 @@ def _build(described: Described, source: str) -> Recognizer:
             network = Recognizer(model, _linear_heads(described.tensors, model.video_width))
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    fill_from(network, described.tensors, source)
-    if described.frozen_sha256 and clip is None:
-        found = frozen_fingerprint(network)
-        if found != described.frozen_sha256:
-            raise ConversionError(
-                f"{source} was trained on a frozen encoder with the fingerprint "
-                f"{described.frozen_sha256[:12]}…; {config.video.backbone.pretrain_weight_path} has "
-                f"{found[:12]}…: set VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH to the same weights"
-            )
+    taken = fill_from(network, described.tensors, source)
+    if described.frozen_sha256 is not None:
+        check_frozen_weights(network, taken, described.frozen_sha256, source)
     return network
 
 

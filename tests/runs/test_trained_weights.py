@@ -1,0 +1,143 @@
+"""Weights of a trained model beside a frozen CLIP, a list of classes or a setting that is not theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.clip import build_clip
+from models.clip_weights import without_text_prefix
+from models.heads import Recognizer
+from models.retriever import Retriever
+from runs.build_model import build_network, build_retriever, load_weights
+from runs.config import RunConfig, load_run_config
+from runs.inference.classifier import VideoClassifier
+from runs.inference.loading import load_model
+from runs.inference.releasing import save_release
+from tests.runs.tiny_runs import words
+from utils.checkpoint import frozen_fingerprint, trainable_state
+from utils.config import ConfigError, to_dict
+
+NAMES = (("red", "green", "blue"),)
+KEY = "TEST.CHECKPOINT_FILE_PATH"
+TUNED = {"MODEL.NAME": "clip", "VIDEO.BACKBONE.FREEZE_VISUAL": "false"}
+LINEAR = {"VIDEO.HEAD.NAME": "linear"}
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[str]:
+    paths = [tmp_path / f"clip{seed}.pt" for seed in range(2)]
+    for seed, path in enumerate(paths):
+        torch.manual_seed(seed)
+        torch.save(without_text_prefix(dict(build_clip("tiny-test", "").state_dict())), path)
+    return [str(path) for path in paths]
+
+
+def config_of(clip: str, **settings: str) -> RunConfig:
+    pairs = {
+        "VIDEO.BACKBONE.META_ARCH_NAME": "tiny-test",
+        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": clip,
+        "VIDEO.BACKBONE.DIST.INTEGRATION_DIM": "64",
+        "VIDEO.BACKBONE.DIST.TEMPORAL_DIM": "16",
+        "DATA.NUM_INPUT_FRAMES": "4",
+        "DATA.TRAIN_CROP_SIZE": "32",
+        "DATA.TEST_SCALE": "32",
+        "DATA.TEST_CROP_SIZE": "32",
+    }
+    return load_run_config(None, words(pairs | settings))
+
+
+def network_of(config: RunConfig, seed: int = 0) -> Recognizer | Retriever:
+    torch.manual_seed(seed)
+    if config.task_type == "retrieval":
+        return build_retriever(config, torch.device("cpu"))
+    return build_network(config, NAMES, torch.device("cpu"))
+
+
+def trained(folder: Path, config: RunConfig) -> str:
+    """A checkpoint of a run of that configuration, in which all that is trained has changed."""
+    network = network_of(config, seed=5)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.requires_grad:
+                weight.add_(0.01 * torch.randn_like(weight))
+    path = folder / "step.pt"
+    content = {
+        "config": to_dict(config),
+        "class_names": [list(head) for head in NAMES],
+        "weights": trainable_state(network),
+        "average": None,
+        "frozen_sha256": frozen_fingerprint(network),
+    }
+    torch.save(content, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_another_frozen_clip_is_refused(tmp_path: Path, clips: list[str], trains: bool) -> None:
+    path = trained(tmp_path, config_of(clips[0]))
+    load_weights(network_of(config_of(clips[0])), path, KEY, trains=trains)
+    with pytest.raises(ConfigError, match="trained on a frozen encoder with the fingerprint"):
+        load_weights(network_of(config_of(clips[1])), path, KEY, trains=trains)
+
+
+def test_frozen_weights_are_those_of_the_setting(tmp_path: Path, clips: list[str]) -> None:
+    """What a run does not train is in none of its checkpoints, so a file may not bring it unsaid."""
+    tuned = config_of(clips[0], **TUNED, **LINEAR)
+    path = trained(tmp_path, tuned)
+    probe = {"MODEL.NAME": "clip", **LINEAR}
+    with pytest.raises(ConfigError, match=r"other values of \d+ frozen weights"):
+        load_weights(network_of(config_of(clips[0], **probe)), path, KEY, trains=True)
+
+    model = load_model(path)
+    save_release(model, tmp_path / "tuned.safetensors", class_names=NAMES)
+    network = network_of(config_of(str(tmp_path / "tuned.safetensors"), **probe))
+    load_weights(network, path, KEY, trains=True)
+    assert all(
+        torch.equal(weight, network.state_dict()[name]) for name, weight in model.network.named_parameters()
+    )
+
+
+def test_class_features_come_from_the_text_tower_in_use(tmp_path: Path, clips: list[str]) -> None:
+    path = trained(tmp_path, config_of(clips[0], **TUNED, **{"VIDEO.BACKBONE.FREEZE_TEXT": "false"}))
+    with pytest.raises(ConfigError, match=r"other values of \d+ frozen weights"):
+        load_weights(network_of(config_of(clips[0], **TUNED)), path, KEY)
+
+
+def test_a_classifier_is_tested_on_its_own_classes(tmp_path: Path, clips: list[str]) -> None:
+    config = config_of(clips[0], **{"MODEL.NAME": "clip"}, **LINEAR)
+    path = trained(tmp_path, config)
+    load_weights(network_of(config), path, KEY, class_names=NAMES)
+    with pytest.raises(ConfigError, match="class 0 is 'red'; in this run's list it is 'blue'"):
+        load_weights(network_of(config), path, KEY, class_names=(("blue", "green", "red"),))
+    smaller = build_network(config, (("red", "green"),), torch.device("cpu"))
+    with pytest.raises(ConfigError, match="no classifier for these classes"):
+        load_weights(smaller, path, KEY, class_names=(("red", "green"),))
+    load_weights(smaller, path, KEY, trains=True)  # fine-tuning gives it other classes
+
+    text = trained(tmp_path, config_of(clips[0]))
+    with pytest.raises(ConfigError, match="no classifier for these classes"):
+        load_weights(network_of(config_of(clips[0], **LINEAR)), text, KEY, class_names=NAMES)
+
+
+BOTH = {**TUNED, "VIDEO.BACKBONE.FREEZE_TEXT": "false"}
+
+
+@pytest.mark.parametrize("settings", [BOTH, {}], ids=["both towers", "DiST"])
+@pytest.mark.parametrize("temperature", ["null", "0.05"])
+def test_a_matcher_of_texts_and_videos_classifies(
+    tmp_path: Path, clips: list[str], settings: dict[str, str], temperature: str
+) -> None:
+    retrieval = {
+        "TASK_TYPE": "retrieval",
+        "RETRIEVAL.TEMPERATURE": temperature,
+        "TEST.NUM_ENSEMBLE_VIEWS": "1",
+    }
+    path = trained(tmp_path, config_of(clips[0], **settings, **retrieval))
+    assert isinstance(load_model(path), VideoClassifier)
+    other = ["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", clips[1]]
+    if not settings:
+        with pytest.raises(ValueError, match="trained on a frozen encoder"):
+            load_model(path, overrides=other)
