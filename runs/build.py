@@ -8,6 +8,8 @@ Data comes from `build_data.py`, models from `build_model.py`; this is the only 
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -105,6 +107,7 @@ def build_trainer(
         seed=config.random_seed,
         data=data,
         class_names=split.class_names,
+        videos_sha256=_videos_sha256(split),
     )
     return Trainer(
         step=step,
@@ -119,6 +122,15 @@ def build_trainer(
         watch=_build_watch(place, timetable),
         stopwatch=place.stopwatch,
     )
+
+
+def _videos_sha256(split: AnnotatedSplit) -> str:
+    """Of what is trained on, in its order; files may lie elsewhere meanwhile, under another extension."""
+    digest = hashlib.sha256()
+    for record in split.records:
+        name = os.path.splitext(os.path.basename(record.path))[0]
+        digest.update(repr((name, record.labels, record.captions, record.start, record.end)).encode())
+    return digest.hexdigest()
 
 
 def build_schedule(settings: OptimizerConfig, batch_size: int) -> LearningRateSchedule:

@@ -77,7 +77,9 @@ class TrainingState:
     seed: int
     data: DataState
     class_names: tuple[tuple[str, ...], ...] = ()
-    """Per head; for whoever uses the checkpoint without the run's lists."""
+    """Per head; for whoever uses the checkpoint without the lists, and the same when the run goes on."""
+    videos_sha256: str = ""
+    """Of the training list, which must be the same when the run goes on."""
 
     def capture(self) -> dict[str, Any]:
         """The checkpoint as plain types and tensors. Every process must call it: it gathers random states."""
@@ -85,6 +87,7 @@ class TrainingState:
             "format": FORMAT,
             "config": dict(self.config),
             "class_names": [list(names) for names in self.class_names],
+            "videos_sha256": self.videos_sha256,
             "progress": asdict(self.progress),
             "weights": trainable_state(self.model),
             "average": None if self.average is None else self.average.state_dict(),
@@ -122,6 +125,15 @@ class TrainingState:
                 f"{source} was trained on other frozen weights (SHA-256 {state['frozen_sha256'][:12]}…) than "
                 f"those loaded now ({self.frozen_sha256[:12]}…): set "
                 "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH to the same weights"
+            )
+        names = [list(head) for head in self.class_names]
+        videos = state.get("videos_sha256", self.videos_sha256)  # checkpoints of before have none
+        if state["class_names"] != names or videos != self.videos_sha256:
+            what = "classes" if state["class_names"] != names else "training videos"
+            raise CheckpointError(
+                f"{source} was trained on a list of other {what} than the one read now: bring the lists back "
+                "to what they were, or start a run of its own from these weights (another OUTPUT_DIR, and "
+                "TRAIN.CHECKPOINT_FILE_PATH)"
             )
 
     def _restore_average(self, average: Mapping[str, Any] | None, source: str) -> None:

@@ -151,6 +151,8 @@ def test_a_validation_that_a_stop_left_out_is_done_on_resume(tmp_path: Path) -> 
     ("change", "message"),
     [
         ({"frozen_sha256": "0" * 64}, "other frozen weights"),
+        ({"class_names": [["b", "a"]]}, "a list of other classes"),
+        ({"videos_sha256": "0" * 64}, "a list of other training videos"),
         ({"format": 99}, "not a training checkpoint of this version"),
         ({"average": {"updates": 1}}, "MODEL.EMA.ENABLE"),
         ({"weights": {}}, "another architecture"),
