@@ -132,7 +132,9 @@ def _train_and_test(place: Workplace, task: Task, splits: Splits) -> dict[str, A
     if distributed.is_main():
         write_training_report(place.folder)
     with trainer.weights_to_evaluate() if trainer else nullcontext():
-        facts["weights"] = weights_facts(task.network) | {"averaged": config.model.ema.enable}
+        facts["weights"] = weights_facts(task.network)
+    if trainer is not None:
+        facts["weights"]["averaged"] = config.model.ema.enable
     return facts
 
 

@@ -45,8 +45,9 @@ def _file_problems(config: RunConfig) -> list[Problem]:
     named = {
         "TRAIN.CHECKPOINT_FILE_PATH": config.train.checkpoint_file_path if config.train.enable else "",
         "TEST.CHECKPOINT_FILE_PATH": config.test.checkpoint_file_path if config.test.enable else "",
-        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": config.video.backbone.pretrain_weight_path,
     }
+    if not any(named.values()):  # those may bring their CLIP along: building the model will tell
+        named["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"] = config.video.backbone.pretrain_weight_path
     remedies = {
         "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": "give an open_clip tag (openai), or the path of a file"
     }

@@ -48,3 +48,11 @@ def test_files_must_be_there(name: str) -> None:
         assert missing(key, name, reads_videos=False) == {key}
     key = "TEST.CHECKPOINT_FILE_PATH"
     assert missing("TRAIN.ENABLE", "false", key, name, reads_videos=False) == {key}
+
+
+def test_a_trained_model_may_bring_its_clip(tmp_path: Path) -> None:
+    release = tmp_path / "model.safetensors"
+    release.touch()
+    pairs = ("TRAIN.ENABLE", "false", "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", "/no/such.pt")
+    assert missing(*pairs, reads_videos=False) == {"VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"}
+    assert missing(*pairs, "TEST.CHECKPOINT_FILE_PATH", str(release), reads_videos=False) == set()
