@@ -26,13 +26,13 @@ from utils.config import ConfigError
 from utils.download import DownloadError
 from utils.progress import byte_progress
 
-PROTOCOLS = ("3-splits", "full", "half-classes", "base-to-novel")
+PROTOCOLS = ("3-splits", "full", "half-classes", "base-to-novel", "test-list")
 
 
 def main(arguments: list[str]) -> int:
     """Runs the command; returns its exit code."""
     with readable_errors(InputError, ZooError, DownloadError, ConversionError):
-        invocation = parse_command(arguments, description=__doc__ or "", add_options=_add_options)
+        invocation = parse_command(arguments, description=__doc__ or "", add_options=add_options)
         _check(invocation)
         from runs.launch import launch  # torch is imported only now: mistakes are told before
 
@@ -59,14 +59,16 @@ def _check(invocation: Invocation) -> None:
         )
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What the command takes beside a configuration."""
     parser.add_argument(
         "--checkpoint", metavar="NAME|PATH", help="trained weights: a name of the zoo or a file"
     )
     parser.add_argument(
         "--protocol",
         choices=PROTOCOLS,
-        help="default: 3-splits where the data set has them, else full (its whole test list)",
+        help="default: 3-splits where the data set has them, else full (its whole test list); test-list: "
+        "what a run of this configuration is tested on (DATA.SPLIT, CLASS_HALF, TEST_LIST)",
     )
     parser.add_argument("--video-list", default="", metavar="NAME", help="k600: eval, exist, test or val")
     parser.add_argument(

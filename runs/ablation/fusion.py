@@ -31,7 +31,7 @@ def sweep_command(run: GridRun) -> list[str]:
     """The command that sweeps the weight for a trained run."""
     newest = max((run.output_dir / "checkpoints").glob("step_*.pt"))
     changed = ("TRAIN.ENABLE", "false", "OUTPUT_DIR", json.dumps(str(result_file(run).parent)))
-    options = ("--checkpoint", str(newest), "--protocol", "full", "--sweep-fusion")
+    options = ("--checkpoint", str(newest), "--protocol", "test-list", "--sweep-fusion")
     return [sys.executable, str(ENTRY), "--cfg", str(run.base), *options, *run.pairs, *changed]
 
 

@@ -26,6 +26,8 @@ from utils.config import ConfigError, to_dict
 from utils.versions import versions
 
 THREE_SPLITS = ("hmdb51", "ucf101", "k600")
+TEST_LIST = "test-list"
+"""What a run of the same configuration is tested on, so that the scores can stand beside the run's."""
 
 
 def run_zero_shot(invocation: Invocation) -> int:
@@ -75,6 +77,9 @@ def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:
     name = options.protocol or ("3-splits" if dataset in THREE_SPLITS else "full")
     if name == BASE_TO_NOVEL:
         return _base_to_novel(config)
+    if name == TEST_LIST:
+        tested = load_test_split(config)
+        return ZeroShotProtocol(dataset, name, f"the run's own list ({tested.split})", (tested,))
     if dataset in THREE_SPLITS or name == "3-splits":
         _check_lists(config, name)
         return zero_shot_protocol(

@@ -15,8 +15,13 @@ from runs.ablation import fusion
 from runs.ablation.config import AblationConfig, GridRun, expand
 from runs.ablation.execute import Device, is_complete, run_missing
 from runs.ablation.results import as_markdown, read_row, summarise, write_results
+from runs.build_data import load_test_split
+from runs.cli import parse_command
+from runs.inference.zero_shot_job import choose_protocol
+from runs.zero_shot import add_options
 from utils.config import ConfigError, to_yaml
 
+RECIPES = Path(__file__).resolve().parents[3] / "configs" / "projects" / "dist"
 CPU = Device(None, 1)
 ACCURACY = {("wide", 0): 80.0, ("wide", 1): 90.0, ("narrow", 0): 60.0, ("narrow", 1): 60.0}
 
@@ -172,3 +177,21 @@ def test_a_fusion_is_swept_without_training_again(tmp_path: Path) -> None:
     table = write_results(runs, tmp_path / "out", "How much?")
     assert "| weight | wide |" in table and "| 0.5 | 65.00 |" in table and "| 1 | 80.00 |" in table
     assert (tmp_path / "out" / "fusion.md").exists() and (tmp_path / "out" / "fusion.png").exists()
+
+
+def test_a_fusion_is_swept_on_what_the_run_is_tested_on(shared: Path, tmp_path: Path) -> None:
+    recipe = RECIPES / "few_shot" / "hmdb51-vit-b16-16+32f.yaml"
+    lists = str(shared / "data" / "annotations" / "hmdb51" / "testTrainMulti_7030_splits")
+    grid = AblationConfig(
+        base=str(recipe),
+        output_dir=str(tmp_path),
+        common={"DATA.ANNO_DIR": lists, "DATA.SPLIT": 2},
+        runs={"all": {}, "base": {"DATA.CLASS_HALF": "base"}},
+        sweep_fusion=True,
+    )
+    for run, videos in zip(expand(grid, tmp_path / "grid.yaml"), (1530, 780), strict=True):
+        (run.output_dir / "checkpoints").mkdir(parents=True)
+        (run.output_dir / "checkpoints" / "step_000000005.pt").touch()
+        invocation = parse_command(fusion.sweep_command(run)[2:], description="", add_options=add_options)
+        (swept,) = choose_protocol(invocation).runs
+        assert swept == load_test_split(run.config()) and len(swept) == videos
