@@ -241,7 +241,8 @@ class HeadConfig:
     initial_std: float = 0.02
     """linear: standard deviation of the classifier's weights at the start."""
     zero_shot_fusion_weight: float = 0.5
-    """Zero-shot classification: weight of the model's logits; the frozen CLIP's have the rest."""
+    """Zero-shot classification: weight of the model's logits; the frozen CLIP's have the rest. Where CLIP
+    itself was tuned, only `runs/zero_shot.py` fuses: it loads the original."""
 
     def __post_init__(self) -> None:
         for count in self.classes_per_head or ():

@@ -63,7 +63,8 @@ def classify(
     classes: words of your own; by default the classes that the model was trained for (with verb and noun:
     pairs). top: how many to return, None for all. templates: sentences with {} for a class name. fusion:
     weight of the model's logits against the frozen CLIP's; by default the configuration's for classes of your
-    own (½ as published), 1 for the model's. Raises ValueError for classes that the model cannot compare.
+    own (½ as published), 1 for the model's, and for all where CLIP itself was tuned. Raises ValueError for
+    classes that the model cannot compare, and for a frozen CLIP that it has not.
     """
     per_head = view_logits(model, clip, classes, templates=templates, fusion=fusion)
     scores = [logits.softmax(dim=-1).mean(dim=0) for logits in per_head]
@@ -94,7 +95,7 @@ def view_logits(
     fusion: float | None = None,
 ) -> list[Tensor]:
     """Logits (V,K) on the CPU of every view, per head; the arguments are those of `classify`."""
-    check_classes(model, classes)
+    check_classes(model, classes, fusion)
     video = _normalised(model, clip)
     features = _features(model, video)
     if classes is None and model.has_trained_classifier:
@@ -115,11 +116,19 @@ def default_fusion(model: VideoClassifier, classes: Classes | None, fusion: floa
     """The weight asked for, or what `classify` takes when none is."""
     if fusion is not None:
         return fusion
-    return 1.0 if classes is None else model.config.video.head.zero_shot_fusion_weight
+    alone = classes is None or model.tunes_clip
+    return 1.0 if alone else model.config.video.head.zero_shot_fusion_weight
 
 
-def check_classes(model: VideoClassifier, classes: Classes | None) -> None:
-    """Raises ValueError for classes that the model cannot compare, and for a model that has none."""
+def check_classes(model: VideoClassifier, classes: Classes | None, fusion: float | None = None) -> None:
+    """Raises ValueError for classes that the model cannot compare, for a model that has none, and for a share
+    of the frozen CLIP where the model has only a tuned one.
+    """
+    if fusion is not None and fusion < 1 and model.tunes_clip:
+        raise ValueError(
+            f"{model.source} has tuned CLIP's own weights, so there is no frozen CLIP in it to take "
+            f"{1 - fusion:g} of the fusion: leave that out (runs/zero_shot.py loads the original and fuses)"
+        )
     if classes is None and not model.class_names and not model.has_trained_classifier:
         raise ValueError(
             f"{model.source} does not say which classes it was trained for: name classes of your own"

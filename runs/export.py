@@ -77,12 +77,12 @@ def _save_release(options: argparse.Namespace, classes: list[str] | None) -> flo
     )
 
 
-def _check_classes(model: VideoClassifier, classes: list[str] | None) -> None:
+def _check_classes(model: VideoClassifier, classes: list[str] | None, fusion: float | None = None) -> None:
     from runs.api import check_classes
 
     try:
-        if classes is not None:
-            check_classes(model, classes)
+        if classes is not None or fusion is not None:
+            check_classes(model, classes, fusion)
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -92,7 +92,7 @@ def _save_graph(options: argparse.Namespace, classes: list[str] | None) -> float
     from runs.inference.graph import ClassifierGraph, save_onnx, save_torch_export
 
     model = load_model_of(options)
-    _check_classes(model, classes)
+    _check_classes(model, classes, options.fusion)
     graph = ClassifierGraph(model, classes, default_fusion(model, classes, options.fusion)).cpu().eval()
     save = save_onnx if options.format == "onnx" else save_torch_export
     return save(graph, model, options.output)

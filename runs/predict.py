@@ -82,7 +82,7 @@ def _predictions(
         stride=options.stride,
     )
     try:
-        check_classes(model, classes)
+        check_classes(model, classes, options.fusion)
     except ValueError as error:
         raise InputError(str(error)) from error
     clips = ClipSettings(model.config, options.views, options.crops)

@@ -12,7 +12,7 @@ from datasets.labels import class_words
 from datasets.transforms.device import normalise
 from models.clip import Clip
 from models.heads import Recognizer
-from models.interface import VideoModel
+from models.interface import Role, VideoModel
 from models.zero_shot import class_text_features
 from runs.config import RunConfig
 from utils.precision import Precision
@@ -43,6 +43,13 @@ class VideoClassifier:
     def has_trained_classifier(self) -> bool:
         """Whether its classes are fixed."""
         return len(self.network.heads) > 0
+
+    @property
+    def tunes_clip(self) -> bool:
+        """Whether training changed CLIP's own weights, so that the frozen CLIP is not in the model."""
+        model = self.model
+        clip = (name for name, _ in model.named_parameters() if name.startswith("clip."))
+        return any(model.role(name) is not Role.FROZEN for name in clip)
 
     def normalised(self, clips: Tensor) -> Tensor:
         """Clips uint8 (B,3,T,H,W) as the network takes them: float, on the device."""

@@ -38,6 +38,7 @@ class ClassifierGraph(nn.Module):
 
     def __init__(self, model: VideoClassifier, classes: Sequence[str] | None, fusion: float) -> None:
         """classes: words of one's own; None: the model's, if any. fusion: weight of the model's logits."""
+        assert fusion == 1 or not model.tunes_clip, "a graph fuses with the CLIP that is in the model"
         super().__init__()
         self.model = _without_text_tower(model.model)
         self.heads = model.network.heads if classes is None else nn.ModuleList()

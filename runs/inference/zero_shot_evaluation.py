@@ -17,7 +17,6 @@ from datasets.batch import ReadFailure, VideoBatch
 from datasets.records import AnnotatedSplit, VideoRecord
 from models.clip import Clip, build_clip
 from models.heads import frame_logits
-from models.interface import Role, VideoModel
 from runs.evaluate import EvaluationData
 from runs.inference.classifier import VideoClassifier
 from runs.inference.zero_shot_scores import RunTargets, class_columns
@@ -108,6 +107,7 @@ class _Comparer:
     def __init__(self, classifier: VideoClassifier, class_names: Sequence[str]) -> None:
         self._classifier = classifier
         self._original = original_clip(classifier)
+        self._scale = (classifier.model.clip if self._original is None else self._original).logit_scale
         self._texts, clips = classifier.text_features(class_names)
         if self._original is not None:
             clips = classifier.clip_text_features(self._original, class_names)
@@ -125,7 +125,7 @@ class _Comparer:
                 else self._original.encode_frames(model.shown_frames(video))
             )
         own = model.similarity(features, self._texts)
-        frozen = frame_logits(frames, self._clip_texts, model.clip.logit_scale)
+        frozen = frame_logits(frames, self._clip_texts, self._scale)
         shape = (-1, num_views, own.shape[-1])
         return own.float().cpu().view(shape), frozen.float().cpu().view(shape)
 
@@ -135,19 +135,10 @@ def original_clip(classifier: VideoClassifier) -> Clip | None:
 
     Raises ValueError when its weights cannot be had.
     """
-    if not tunes_clip(classifier.model):
+    if not classifier.tunes_clip:
         return None
     backbone = classifier.config.video.backbone
     return build_clip(backbone.meta_arch_name, backbone.pretrain_weight_path).to(classifier.device)
-
-
-def tunes_clip(model: VideoModel) -> bool:
-    """Whether training changed CLIP's own weights."""
-    return any(
-        model.role(name) is not Role.FROZEN
-        for name, _ in model.named_parameters()
-        if name.startswith("clip.")
-    )
 
 
 def _key(record: VideoRecord) -> VideoKey:

@@ -14,7 +14,7 @@ from datasets.decoding import open_video
 from datasets.sampling import segment_based
 from models.heads import LinearHead, Recognizer
 from runs.api import VideoClassifier, classify, embed, load_model, read_clip, view_logits
-from tests.runs.inference.tiny import tiny_dist, write_noise, write_release
+from tests.runs.inference.tiny import tiny_dist, tuned_clip, write_noise, write_release
 
 NAMES = ["brushing hair", "riding_a_bike", "Juggling"]
 
@@ -69,6 +69,15 @@ def test_fusion_is_half_for_words_of_ones_own(model: VideoClassifier, video: Pat
     alone, clips = (view_logits(model, clip, NAMES, fusion=weight)[0] for weight in (1.0, 0.0))
     assert not torch.allclose(alone, clips)
     torch.testing.assert_close(view_logits(model, clip, NAMES)[0], (alone + clips) / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_a_tuned_clip_is_no_frozen_one_to_fuse_with(tmp_path: Path, video: Path) -> None:
+    tuned = tuned_clip(tmp_path)
+    clip = read_clip(video, tuned)
+    alone = view_logits(tuned, clip, NAMES, fusion=1.0)[0]
+    torch.testing.assert_close(view_logits(tuned, clip, NAMES)[0], alone)
+    with pytest.raises(ValueError, match=r"no frozen CLIP in it to take 0\.25 of the fusion"):
+        view_logits(tuned, clip, NAMES, fusion=0.75)
 
 
 def test_embeddings_are_per_view_and_per_frame(model: VideoClassifier, video: Path) -> None:

@@ -12,8 +12,10 @@ import av
 import pytest
 from PIL import Image
 
+from runs.export import main as export
+from runs.inference.releasing import save_release
 from runs.predict import main
-from tests.runs.inference.tiny import write_noise, write_release
+from tests.runs.inference.tiny import tuned_clip, write_noise, write_release
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ["--classes", "a cat, a dog, a bird", "--device", "cpu"]
@@ -125,6 +127,20 @@ def test_bad_input_is_one_clear_message_each(
         assert "cannot write into" in bad([one, *known, *WORDS, option, f"{damaged}/below/x"], capsys)
     assert "does not divide" not in bad([one, *known, *WORDS, "--device", "cuda:99"], capsys)
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("empty", "damaged.pyth")] == []
+
+
+def test_a_tuned_clip_is_not_fused_with_itself(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    released = tmp_path / "tuned.safetensors"
+    save_release(tuned_clip(tmp_path), released, class_names=[])
+    arguments = ["--model", str(released), *WORDS, "--fusion"]
+    assert main([str(videos / "one.mp4"), *arguments, "1"]) == 0
+    capsys.readouterr()
+    assert "no frozen CLIP in it to take 0.5" in bad([str(videos / "one.mp4"), *arguments, "0.5"], capsys)
+    with pytest.raises(SystemExit):
+        export([*arguments, "0.5", "--format", "torch", "--output", str(tmp_path / "graph.pt2")])
+    assert "no frozen CLIP in it to take 0.5" in " ".join(capsys.readouterr().err.split())
 
 
 def test_mistakes_are_told_without_torch(tmp_path: Path) -> None:

@@ -9,10 +9,14 @@ import torch
 
 from datasets.moving_shapes.encoding import write_clip
 from models.build import ClipShape, build_video_model
-from models.clip import Clip, describe_architecture
+from models.clip import Clip, build_clip, describe_architecture
+from models.clip_weights import without_text_prefix
 from models.config import BackboneConfig, DistConfig, ModelConfig, VideoConfig
 from models.conversion import to_dist_release
 from models.interface import VideoModel
+from runs.config import load_run_config
+from runs.inference.classifier import VideoClassifier
+from runs.inference.loading import untrained_model
 
 FRAMES, ALPHA, SIDE = 8, 2, 32
 
@@ -34,6 +38,30 @@ def write_release(path: Path, seed: int = 0) -> VideoModel:
     model = tiny_dist(seed)
     torch.save({"model_state": to_dist_release(model.state_dict(), {}), "epoch": 35}, path)
     return model
+
+
+def tuned_clip(folder: Path) -> VideoClassifier:
+    """A CLIP that was tuned with its texts and its scale (ViFi-CLIP); the original is `folder`/clip.pt."""
+    torch.manual_seed(0)
+    torch.save(without_text_prefix(build_clip("tiny-test").state_dict()), folder / "clip.pt")
+    settings = {
+        "MODEL.NAME": "clip",
+        "VIDEO.BACKBONE.META_ARCH_NAME": "tiny-test",
+        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": str(folder / "clip.pt"),
+        "VIDEO.BACKBONE.FREEZE_VISUAL": "false",
+        "VIDEO.BACKBONE.FREEZE_TEXT": "false",
+        "DATA.NUM_INPUT_FRAMES": str(FRAMES),
+        "DATA.TRAIN_CROP_SIZE": str(SIDE),
+        "DATA.TEST_SCALE": str(SIDE),
+        "DATA.TEST_CROP_SIZE": str(SIDE),
+    }
+    config = load_run_config(None, [word for pair in settings.items() for word in pair])
+    tuned = untrained_model(config, torch.device("cpu"))
+    with torch.no_grad():
+        for weight in tuned.network.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape))
+        tuned.model.clip.logit_scale.fill_(3.0)
+    return tuned
 
 
 def write_noise(path: Path, frames: int = 20, seed: int = 0, size: tuple[int, int] = (40, 48)) -> Path:
