@@ -145,6 +145,13 @@ def _classifier(config: RunConfig, checkpoint: str | None, device: torch.device)
         raise ConfigError(
             f"{config.model.name} makes features that cannot be compared with words", key="MODEL.NAME"
         )
+    if classifier.has_trained_classifier:
+        raise ConfigError(
+            f"{checkpoint} has a trained classifier for its own classes and cannot compare others",
+            key="VIDEO.HEAD.NAME",
+            remedy="train with the head text, which compares videos with words; runs/run.py tests this one, "
+            "with TRAIN.ENABLE false",
+        )
     return classifier
 
 

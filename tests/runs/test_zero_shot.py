@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from models.heads import frame_logits
+from models.heads import LinearHead, frame_logits
 from runs.api import load_model, read_clip, view_logits
 from runs.config import resolve_run_config
+from runs.inference.releasing import save_release
 from runs.zero_shot import main
 from tests.runs.inference.tiny import write_noise, write_release
 
@@ -205,6 +206,20 @@ def test_bad_input_is_one_clear_message(
     assert code == 2
     assert complaint in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_trained_classifier_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load_model(data / "tiny.pyth", device="cpu")
+    model.network.heads.append(LinearHead(model.model.video_width, len(CLASSES)))
+    probe = tmp_path / "probe.safetensors"
+    save_release(model, probe, class_names=[CLASSES])
+    config = tmp_path / "empty.yaml"
+    config.write_text("{}\n")
+    assert main(["--cfg", str(config), "--checkpoint", str(probe), *pairs(data, tmp_path / "out")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "VIDEO.HEAD.NAME" in said and "has a trained classifier for its own classes" in said
 
 
 @pytest.mark.parametrize("name", ["dist_tiny_a", "dist_tiny_c"])
