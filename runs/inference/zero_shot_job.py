@@ -136,6 +136,7 @@ def _classifier(config: RunConfig, checkpoint: str | None, device: torch.device)
             checkpoint,
             config=config,
             device=device,
+            precision=config.train.requested_precision,
             frozen_precision=config.video.backbone.frozen_precision,
         )
         if checkpoint

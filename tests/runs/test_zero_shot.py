@@ -14,9 +14,12 @@ from PIL import Image
 from models.heads import LinearHead, frame_logits
 from runs.api import load_model, read_clip, view_logits
 from runs.config import resolve_run_config
+from runs.inference import zero_shot_job
+from runs.inference.classifier import VideoClassifier
 from runs.inference.releasing import save_release
 from runs.zero_shot import main
 from tests.runs.inference.tiny import write_noise, write_release
+from utils.config import ConfigError
 
 CLASSES = ["a cat", "a dog", "a bird", "a fish"]
 VIDEOS = 6
@@ -160,6 +163,23 @@ def test_the_frozen_clip_alone_needs_no_checkpoint(data: Path, tmp_path: Path) -
     alone = json.loads((tmp_path / "clip" / "zero_shot.json").read_text())["scores"]
     beside = zero_shot(data, tmp_path / "dist")["scores"]
     assert alone["frozen CLIP"] == beside["frozen CLIP"]
+
+
+def test_trained_weights_compute_in_the_precision_asked_for(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def collect(classifier: VideoClassifier, *_: object) -> None:
+        found.append(classifier.precision.name)
+        raise ConfigError("seen enough")
+
+    monkeypatch.setattr(zero_shot_job, "collect_logits", collect)
+    config = tmp_path / "bf16.yaml"
+    config.write_text("TRAIN: {PRECISION: bf16}\n")
+    weights = ["--checkpoint", str(data / "tiny.pyth")]
+    assert main(["--cfg", str(config), *weights, *pairs(data, tmp_path / "out")]) == 2
+    assert found == ["bf16"]
 
 
 def test_templates_change_the_text_features(data: Path, tmp_path: Path) -> None:
