@@ -10,6 +10,7 @@ import torch
 from datasets.annotations.base_to_novel import base_classes
 from datasets.annotations.subsets import keep_classes
 from datasets.annotations.zero_shot_splits import ZeroShotProtocol, half_of_classes, zero_shot_protocol
+from datasets.records import AnnotatedSplit
 from models.weights import locate_weights
 from runs.build_data import build_evaluation_videos, load_test_split, load_whole_training_split
 from runs.cli import Invocation
@@ -78,7 +79,7 @@ def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:
     if name == BASE_TO_NOVEL:
         return _base_to_novel(config)
     if name == TEST_LIST:
-        tested = load_test_split(config)
+        tested = _test_list(config)
         return ZeroShotProtocol(dataset, name, f"the run's own list ({tested.split})", (tested,))
     if dataset in THREE_SPLITS or name == "3-splits":
         _check_lists(config, name)
@@ -92,7 +93,7 @@ def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:
             draws=options.draws,
             seed=config.random_seed,
         )
-    whole = load_test_split(config)
+    whole = _test_list(config)
     if name == "full":
         return ZeroShotProtocol(dataset, name, f"its {whole.split} list", (whole,))
     seeds = [config.random_seed + draw for draw in range(options.draws)]
@@ -100,6 +101,18 @@ def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:
     return ZeroShotProtocol(
         dataset, name, f"its {whole.split} list, {len(seeds)} draws from seed {seeds[0]}", runs
     )
+
+
+def _test_list(config: RunConfig) -> AnnotatedSplit:
+    """What a run is tested on. Raises AnnotationError, and ConfigError where a video has several labels."""
+    tested = load_test_split(config)
+    if len(tested.class_names) > 1:
+        raise ConfigError(
+            f"{tested.dataset} has {len(tested.class_names)} heads; zero-shot protocols are for one",
+            key="TEST.DATASET",
+            remedy="take another data set; runs/run.py with TRAIN.ENABLE false tests all heads",
+        )
+    return tested
 
 
 def _check_lists(config: RunConfig, protocol: str) -> None:
@@ -122,7 +135,7 @@ def _check_lists(config: RunConfig, protocol: str) -> None:
 def _base_to_novel(config: RunConfig) -> ZeroShotProtocol:
     # The configuration of the training run says "base"; here both halves are cut out of the whole.
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, class_half="all"))
-    whole = load_test_split(config)
+    whole = _test_list(config)
     base = base_classes(load_whole_training_split(config, config.test_dataset))
     novel = [index for index in range(*whole.num_classes) if index not in set(base)]
     halves = (("base", base), ("novel", novel))

@@ -66,6 +66,13 @@ def test_base_and_novel_halves(shared: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("protocol", ["full", "half-classes", "base-to-novel", "test-list"])
+def test_verbs_and_nouns_are_no_single_set_of_classes(shared: Path, protocol: str) -> None:
+    folder = shared / "data" / "annotations" / "epic100"
+    with pytest.raises(ConfigError, match=r"TEST\.DATASET.*epic100 has 2 heads"):
+        protocol_of("epic100/vit-b16-8+16f.yaml", folder, protocol=protocol)
+
+
 @pytest.fixture
 def two_classes(tmp_path: Path) -> Path:
     """UCF101's three official splits with two classes of one's own, and their videos in shards."""
