@@ -21,6 +21,7 @@ from runs.evaluate import EvaluationData
 from runs.inference.classifier import VideoClassifier
 from runs.inference.zero_shot_scores import RunTargets, class_columns
 from utils import distributed
+from utils.config import ConfigError
 from utils.logging import Progress
 
 VideoKey = tuple[str, float | None, float | None]
@@ -133,12 +134,19 @@ class _Comparer:
 def original_clip(classifier: VideoClassifier) -> Clip | None:
     """The CLIP that a model which tunes its own started from; None when the model's own is still that one.
 
-    Raises ValueError when its weights cannot be had.
+    Raises ConfigError when its weights cannot be had.
     """
     if not classifier.tunes_clip:
         return None
     backbone = classifier.config.video.backbone
-    return build_clip(backbone.meta_arch_name, backbone.pretrain_weight_path).to(classifier.device)
+    try:
+        return build_clip(backbone.meta_arch_name, backbone.pretrain_weight_path).to(classifier.device)
+    except ValueError as error:
+        raise ConfigError(
+            f"the frozen CLIP to compare {classifier.source} with cannot be had: {error}",
+            key="VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH",
+            remedy="name the weights that its training started from",
+        ) from error
 
 
 def _key(record: VideoRecord) -> VideoKey:

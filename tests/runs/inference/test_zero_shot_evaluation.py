@@ -7,12 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 import torch
 
 from models.heads import frozen_logits
 from models.mean_pool import MeanPool
 from runs.inference.zero_shot_evaluation import collect_logits, original_clip
 from tests.runs.inference.tiny import tuned_clip
+from utils.config import ConfigError
 
 NAMES = ["a cat", "a dog", "a bird"]
 CLIPS = torch.randint(
@@ -44,3 +46,12 @@ def test_the_frozen_clip_is_the_original_with_its_own_scale(tmp_path: Path) -> N
     expected = frozen_logits(MeanPool(original, alpha=tuned.model.alpha), tuned.normalised(CLIPS), text)
     torch.testing.assert_close(found.clip[:, 0], expected)
     assert not torch.allclose(found.model, found.clip, atol=0.1)
+
+
+def test_an_original_that_is_gone_is_one_clear_message(tmp_path: Path) -> None:
+    tuned = tuned_clip(tmp_path)
+    (tmp_path / "clip.pt").unlink()
+    with pytest.raises(
+        ConfigError, match=r"PRETRAIN_WEIGHT_PATH.*the frozen CLIP to compare clip with cannot"
+    ):
+        original_clip(tuned)
