@@ -20,6 +20,8 @@ MODELS_THAT_CAN_TUNE_TEXT = ("clip", "clip4clip", "stan")
 """Models for which VIDEO.BACKBONE.FREEZE_VISUAL and FREEZE_TEXT may be false."""
 MODELS_OUTSIDE_THE_TOWER = ("clip", "clip4clip", "dist", "stan")
 """Models that put nothing between the image tower's blocks and send no gradient through them."""
+MODELS_OUTSIDE_THE_JOINT_SPACE = ("aim", "evl", "st_adapter")
+"""Models whose features cannot be compared with texts: they take a linear head."""
 MODELS_THAT_STREAM = ("dist", "stan")
 """Of these, the ones that read the tower block by block, so that its features can be kept."""
 

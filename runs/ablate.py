@@ -19,8 +19,10 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from models.config import MODELS_OUTSIDE_THE_JOINT_SPACE
 from runs.ablation.config import GridRun, expand, load_grid
 from runs.cli import readable_errors
+from runs.config import RunConfig
 from runs.inference.options import count_of
 from utils.config import ConfigError, require
 
@@ -60,10 +62,41 @@ def _check(runs: Sequence[GridRun]) -> None:
             require(config.test.enable, "TEST.ENABLE", "false given, but a grid compares test scores")
             compared = config.task_type == "classification"
             require(compared, "TASK_TYPE", f"{config.task_type} given, but a grid compares top-1 accuracies")
+            if run.sweeps_fusion:
+                _check_sweep(config)
         except ConfigError as error:
             problems.append(f"run {run.name!r}: {error}")
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _check_sweep(config: RunConfig) -> None:
+    """Raises ConfigError for a run that the frozen CLIP cannot be fused with afterwards."""
+    model, head = config.model.name, config.video.head
+    require(
+        config.train.enable,
+        "TRAIN.ENABLE",
+        "false given, but SWEEP_FUSION fuses what a run has trained",
+        "train, or sweep that checkpoint with runs/zero_shot.py --protocol test-list --sweep-fusion",
+    )
+    require(
+        model not in MODELS_OUTSIDE_THE_JOINT_SPACE,
+        "MODEL.NAME",
+        f"{model} makes features that cannot be compared with words, as SWEEP_FUSION does",
+        "leave SWEEP_FUSION out",
+    )
+    require(
+        head.name == "text",
+        "VIDEO.HEAD.NAME",
+        f"{head.name} given, but SWEEP_FUSION compares videos with words",
+        "set it to text, or leave SWEEP_FUSION out",
+    )
+    require(
+        len(head.classes_per_head or ()) < 2,
+        "VIDEO.HEAD.NUM_CLASSES",
+        f"{len(head.classes_per_head or ())} heads, but SWEEP_FUSION is for one",
+        "leave SWEEP_FUSION out",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from torch import Tensor
 from models.aim import Aim
 from models.build import build_heads
 from models.clip import Clip, build_clip
-from models.config import HeadConfig
+from models.config import MODELS_OUTSIDE_THE_JOINT_SPACE, HeadConfig
 from models.evl import Evl, grid_offsets
 from models.heads import LinearHead, Recognizer, TunedTextHead
 from models.interface import Role, VideoModel, apply_roles
@@ -161,6 +161,11 @@ def released(network: Recognizer, name: str) -> dict[str, Tensor]:
     layout = next(layout for layout in PEER_LAYOUTS if layout.name == name)
     inverse = tuple(KeyRule(rule.target, rule.source) for rule in layout.table)
     return convert(dict(network.state_dict()), inverse, layout="ours", left_out=(r".*",))
+
+
+def test_configurations_know_whose_features_are_no_match_for_texts(clip: Clip) -> None:
+    outside = {name for name, model in all_peers(clip).items() if not model.in_joint_space}
+    assert outside == set(MODELS_OUTSIDE_THE_JOINT_SPACE)
 
 
 def trained_only(network: Recognizer) -> dict[str, Any]:

@@ -179,6 +179,29 @@ def test_a_fusion_is_swept_without_training_again(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "fusion.md").exists() and (tmp_path / "out" / "fusion.png").exists()
 
 
+def test_a_run_that_cannot_be_fused_stops_the_grid_before_its_first_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "base.yaml").write_text("TRAIN: {DATASET: csv}\nMODEL: {NAME: clip}\n")
+    runs = {
+        "fine": {},
+        "tested": {"TRAIN.ENABLE": False},
+        "adapter": {"MODEL.NAME": "st_adapter", "VIDEO.HEAD.NAME": "linear"},
+        "probe": {"VIDEO.HEAD.NAME": "linear"},
+        "verbs": {"VIDEO.HEAD.NUM_CLASSES": [97, 300]},
+    }
+    grid = {"BASE": "base.yaml", "OUTPUT_DIR": str(tmp_path / "out"), "SWEEP_FUSION": True, "RUNS": runs}
+    (tmp_path / "grid.yaml").write_text(json.dumps(grid))
+    with pytest.raises(SystemExit) as stop:
+        main(["--cfg", str(tmp_path / "grid.yaml")])
+    said = " ".join(capsys.readouterr().err.split())
+    assert stop.value.code == 2 and "run 'fine'" not in said
+    keys = {"tested": "TRAIN.ENABLE", "adapter": "MODEL.NAME", "probe": "VIDEO.HEAD.NAME"}
+    for name, key in (keys | {"verbs": "VIDEO.HEAD.NUM_CLASSES"}).items():
+        assert f"run '{name}': {key}: " in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_fusion_is_swept_on_what_the_run_is_tested_on(shared: Path, tmp_path: Path) -> None:
     recipe = RECIPES / "few_shot" / "hmdb51-vit-b16-16+32f.yaml"
     lists = str(shared / "data" / "annotations" / "hmdb51" / "testTrainMulti_7030_splits")
