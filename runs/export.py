@@ -108,7 +108,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--classes", metavar='"A, B"', help="words in place of the model's own classes")
     parser.add_argument("--classes-file", type=Path, metavar="FILE", help="the same, one a line")
     parser.add_argument(
-        "--fusion", type=share_of, metavar="W", help="weight of the model against the frozen CLIP"
+        "--fusion",
+        type=share_of,
+        metavar="W",
+        help="torch, onnx: weight of the model against the frozen CLIP (own words: the configuration's, as "
+        "in runs/predict.py, else 1); a release takes the words as its own classes, for the model alone",
     )
     parser.add_argument(
         "--without-encoder", action="store_true", help="release: leave the frozen encoder's weights out"
