@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,14 @@ def load_grid(path: Path) -> AblationConfig:
 def expand(grid: AblationConfig, path: Path) -> list[GridRun]:
     """The runs of the grid in `path`. Raises ConfigError for two runs of one name."""
     base, root = path.parent / grid.base, Path(grid.output_dir)
+    axes = flatten(grid.axes)
+    shown = _short_names(list(axes))
     runs = []
     for label, settings in (grid.runs or {"": {}}).items():
-        for combination in _combinations(flatten(grid.axes)):
+        for combination in _combinations(axes):
             varied = {**flatten(settings), **combination}
-            name = ", ".join([*([label] if label else []), *(_shown(*item) for item in combination.items())])
+            values = [f"{shown[key]} {_as_text(value)}" for key, value in combination.items()]
+            name = ", ".join([*([label] if label else []), *values])
             for seed in grid.seeds:
                 folder = root / _SLUG.sub("-", name).strip("-") / f"seed{seed}"
                 wanted = {**flatten(grid.common), **varied, "RANDOM_SEED": seed, "OUTPUT_DIR": str(folder)}
@@ -116,10 +120,23 @@ def _combinations(axes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def _shown(key: str, value: Any) -> str:
-    """`INTEGRATION_DIM 64`: the last part of the key and the value."""
-    text = " ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
-    return f"{key.rsplit('.', 1)[-1]} {text}"
+def _short_names(keys: Sequence[str]) -> dict[str, str]:
+    """The last parts of each key, as many as tell it from the others: `ALPHA`, or `MIXUP.ALPHA` beside
+    `CUTMIX.ALPHA`.
+    """
+    endings = {key: _endings(key) for key in keys}
+    counts = Counter(ending for found in endings.values() for ending in found)
+    return {key: next((one for one in found if counts[one] == 1), key) for key, found in endings.items()}
+
+
+def _endings(key: str) -> list[str]:
+    """`A.B.C` → `C`, `B.C`, `A.B.C`."""
+    parts = key.split(".")
+    return [".".join(parts[start:]) for start in reversed(range(len(parts)))]
+
+
+def _as_text(value: Any) -> str:
+    return " ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
 
 
 def _as_yaml(value: Any) -> str:

@@ -42,6 +42,17 @@ def test_runs_times_axes_times_seeds() -> None:
     }
 
 
+def test_axes_of_one_last_part_are_told_apart() -> None:
+    axes = {
+        "AUGMENTATION": {"MIXUP.ALPHA": (0.2,), "CUTMIX.ALPHA": (0.8, 1.0)},
+        "TRAIN.DATASET": ("k400",),
+        "LOG_PERIOD": (5,),
+    }
+    first, second = expand(grid(axes=axes), Path("g.yaml"))
+    assert first.name == "MIXUP.ALPHA 0.2, CUTMIX.ALPHA 0.8, DATASET k400, LOG_PERIOD 5"
+    assert second.name == "MIXUP.ALPHA 0.2, CUTMIX.ALPHA 1.0, DATASET k400, LOG_PERIOD 5"
+
+
 def test_two_runs_never_share_a_folder() -> None:
     with pytest.raises(ConfigError, match="out/a-b/seed0"):
         expand(grid(runs={"a b": {}, "a-b": {}}), Path("g.yaml"))
