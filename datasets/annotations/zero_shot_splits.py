@@ -18,6 +18,7 @@ from datasets.annotations.errors import AnnotationError
 from datasets.annotations.files import describe_folder, find_matches
 from datasets.annotations.loading import dataset_spec, evaluation_split, load_split
 from datasets.annotations.subsets import keep_classes, published_classes
+from datasets.annotations.table import DATASETS
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit
 
@@ -56,7 +57,8 @@ class ZeroShotProtocol:
         classes = sorted({count for run in self.runs for count in run.num_classes})
         counts = " / ".join(map(str, dict.fromkeys(self.counts)))
         candidates = "–".join(map(str, dict.fromkeys((classes[0], classes[-1]))))
-        title = dataset_spec(self.dataset).title
+        # Unions such as k710, and data sets of one's own, are not in the table.
+        title = DATASETS[self.dataset].title if self.dataset in DATASETS else self.dataset
         return f"{title}, {self.protocol}, {self.video_list}: {counts} videos, {candidates} classes"
 
 

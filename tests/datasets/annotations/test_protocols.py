@@ -18,7 +18,7 @@ from datasets.annotations.base_to_novel import (
     harmonic_mean,
 )
 from datasets.annotations.subsets import few_shot, keep_classes, published_classes, without_paths
-from datasets.annotations.zero_shot_splits import half_of_classes, zero_shot_protocol
+from datasets.annotations.zero_shot_splits import ZeroShotProtocol, half_of_classes, zero_shot_protocol
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from tests.datasets.annotations.helpers import write
@@ -199,3 +199,10 @@ def test_real_base_to_novel(
 def test_the_rule_gives_the_published_base_classes(shared: Path, dataset: str) -> None:
     train = load_split(dataset, "train", anno_dir=shared / "data/annotations" / dataset)
     assert frequent_half(train) == class_subset(dataset, "base")
+
+
+@pytest.mark.parametrize("dataset", ["k710", "k400+k600", "mine"])
+def test_data_sets_outside_the_table_have_a_title(dataset: str) -> None:
+    split = replace(_split("01201"), dataset=dataset)
+    title = ZeroShotProtocol(dataset, "full", "its val list", (split,)).title
+    assert title == f"{dataset}, full, its val list: 5 videos, 3 classes"
