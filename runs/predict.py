@@ -22,6 +22,7 @@ from models.errors import ConversionError
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.cli import readable_errors
+from runs.inference.drawn_files import check_drawings, check_output_is_no_input, drawing_names
 from runs.inference.inputs import (
     InputError,
     check_output_file,
@@ -51,8 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         classes = read_classes(options.classes, options.classes_file)
         if options.output:
             check_output_file(options.output)
+            check_output_is_no_input(options.output, [*options.inputs, *videos])
         if options.save:
             check_output_folder(options.save)
+            check_drawings(options.save, videos, options.save_as, timeline=options.window is not None)
         locate_weights(options.model, progress_for=byte_progress)
         results = []
         for result in _predictions(options, videos, classes):
@@ -70,7 +73,7 @@ def _predictions(
     """The result of every video, with its best classes, as it is known; drawings are saved on the way."""
     from runs.api import check_classes  # torch is imported only now: mistakes are told before
     from runs.inference.clips import ClipSettings
-    from runs.inference.prediction import Question, drawing_names, predict_video, save_drawing
+    from runs.inference.prediction import Question, predict_video, save_drawing
     from utils.logging import Progress
 
     model = load_model_of(options)
@@ -138,7 +141,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     shown.add_argument("--top", type=count_of, default=5, metavar="N", help="classes to show (default 5)")
     shown.add_argument("--format", choices=FORMATS, default="table", help="default table")
     shown.add_argument("--output", type=Path, metavar="FILE", help="write the result there")
-    shown.add_argument("--save", type=Path, metavar="DIR", help="draw the result on the videos, into DIR")
+    shown.add_argument(
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="draw the result on the videos, into DIR; replaces earlier drawings there, no other file",
+    )
     shown.add_argument(
         "--save-as",
         choices=("video", "sheet"),

@@ -21,9 +21,12 @@ def new_figure(*, rows: int = 1, size: tuple[float, float] = (8.0, 5.0)) -> tupl
     return figure, figure.subplots(rows)
 
 
-def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure to `path` as a whole or not at all; the ending names the format."""
+def save_figure(figure: Any, path: Path, comment: str = "") -> None:
+    """Write a figure to `path` as a whole or not at all; the ending names the format.
+
+    comment: what a PNG file says of itself.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.stem}.partial{path.suffix}")
-    figure.savefig(unfinished, dpi=120)
+    figure.savefig(unfinished, dpi=120, metadata={"Comment": comment} if comment else None)
     os.replace(unfinished, path)

@@ -14,8 +14,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from datasets.decoding.reader import VideoReader
+from runs.inference.drawn_files import MARK
 
 Frames = NDArray[np.uint8]
 LinesAt = Callable[[float], Sequence[str]]
@@ -58,11 +60,13 @@ def contact_sheet(
     return sheet
 
 
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Writes a picture; the format follows the suffix."""
+def save_picture(picture: Image.Image, path: Path, comment: str = "") -> None:
+    """Writes a picture; the format follows the suffix. comment: what a PNG file says of itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.stem}.part{path.suffix}")
-    picture.save(unfinished)
+    says = PngInfo()
+    says.add_text("Comment", comment)
+    picture.save(unfinished, pnginfo=says if comment else None)
     os.replace(unfinished, path)
 
 
@@ -87,6 +91,7 @@ def _encode(reader: VideoReader, path: Path, lines_at: LinesAt) -> None:
     height, width = (side - side % 2 for side in reader.size)  # the codecs want even sides
     times = reader.timestamps
     with av.open(str(path), "w") as container:
+        container.metadata["comment"] = MARK
         stream = cast(Any, container.add_stream(codec, rate=max(round(reader.fps), 1)))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for first in range(0, reader.frame_count, _CHUNK_FRAMES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from runs.inference.drawn_files import MARK
 from runs.inference.results import VideoResult
 from utils.figures import new_figure, save_figure
 
@@ -27,7 +28,7 @@ def save_timeline(result: VideoResult, path: Path) -> None:
         title=Path(result.path).name,
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
-    save_figure(figure, path)
+    save_figure(figure, path, MARK)
 
 
 def timeline_scores(result: VideoResult) -> dict[str, list[float]]:

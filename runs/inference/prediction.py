@@ -18,6 +18,7 @@ from runs.api import classify
 from runs.inference.classifier import VideoClassifier
 from runs.inference.clips import READ_FAILURES, ClipSettings, duration
 from runs.inference.drawing import contact_sheet, save_labelled_video, save_picture
+from runs.inference.drawn_files import MARK, drawn_files
 from runs.inference.plots import save_timeline
 from runs.inference.results import Prediction, VideoResult, WindowResult, clock
 
@@ -58,17 +59,17 @@ def save_drawing(
 
     Returns the result, which now says why where the video could not be read to its end.
     """
-    if result.windows:
-        save_timeline(result, folder / f"{name}_timeline.png")
+    *plots, path = drawn_files(folder, name, style, timeline=bool(result.windows))
+    for plot in plots:
+        save_timeline(result, plot)
     try:
         with clips.open(result.path) as reader:
             if style == "video":
-                path = folder / f"{name}.mp4"
                 save_labelled_video(reader, path, lambda seconds: lines_at(result, seconds))
             else:
                 indices = np.linspace(0, reader.frame_count - 1, _SHEET_FRAMES).round().astype(np.int64)
                 heading = [Path(result.path).name, *_lines(result.predictions)]
-                save_picture(contact_sheet(reader.get_frames(indices), heading), folder / f"{name}.png")
+                save_picture(contact_sheet(reader.get_frames(indices), heading), path, MARK)
     except VideoReadError as error:
         return replace(result, error=f"predicted, but not drawn: {reason_of(error)}")
     return result
@@ -80,16 +81,6 @@ def lines_at(result: VideoResult, seconds: float) -> list[str]:
         if window.start <= seconds + 1e-6:
             return [f"{clock(window.start)} - {clock(window.end)}", *_lines(window.predictions)]
     return _lines(result.predictions)
-
-
-def drawing_names(paths: Sequence[str]) -> list[str]:
-    """A file name (without suffix) for each video: its own, numbered where several have the same."""
-    stems = [Path(path).stem for path in paths]
-    names: list[str] = []
-    for stem in stems:
-        number = sum(name == stem or name.startswith(f"{stem}~") for name in names)
-        names.append(stem if stems.count(stem) == 1 else f"{stem}~{number + 1}")
-    return names
 
 
 def reason_of(error: Exception) -> str:

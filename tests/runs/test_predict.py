@@ -92,6 +92,32 @@ def test_a_contact_sheet(videos: Path, model: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["one.png"]
 
 
+def test_no_drawing_takes_the_place_of_a_file_that_is_none(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "drawn").mkdir()
+    mine = write_noise(tmp_path / "mine" / "one.mp4", frames=12)
+    (tmp_path / "drawn" / "link.mp4").symlink_to(mine)
+    original = mine.read_bytes()
+    monkeypatch.chdir(mine.parent)
+    known = ["--model", str(model), *WORDS]
+    assert "one of the videos" in bad(["one.mp4", *known, "--save", "."], capsys)
+    assert "one of the videos" in bad(["../drawn/link.mp4", *known, "--save", "../drawn"], capsys)
+    assert "one of the inputs" in bad(["one.mp4", *known, "--output", "../mine/one.mp4"], capsys)
+    for other in ("other.png", "other.mp4", "other_timeline.png"):
+        (tmp_path / "drawn" / other).write_bytes(b"mine")
+    write_noise(tmp_path / "other.mp4", frames=12)
+    for more in ([], ["--save-as", "sheet"], ["--window", "9"]):
+        text = bad(["../other.mp4", *known, "--save", "../drawn", *more], capsys)
+        assert "was not drawn by this command" in text
+    for more in ([], ["--save-as", "sheet", "--window", "9"]):
+        for _ in ("drawn", "drawn anew"):
+            assert main(["one.mp4", *known, "--save", "../new", *more]) == 0
+    capsys.readouterr()
+    assert "one of the videos" in bad(["../new/one.mp4", *known, "--save", "../new"], capsys)
+    assert mine.read_bytes() == original
+
+
 def bad(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
