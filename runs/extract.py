@@ -3,8 +3,9 @@
     python runs/extract.py VIDEO|FOLDER|LIST ... --model NAME|PATH --output FILE.safetensors|FILE.parquet
 
 `video` (n,E) is the mean over a video's clips, `frames` (n,S,E) are those of its first clip; neither is
-normalised. Ids are the paths as listed. The same command goes on with a run that was interrupted. Exit
-codes: 0 all videos, 1 some could not be read, 2 wrong input, 130 interrupted.
+normalised. Ids are the paths as listed, in that order. The same command goes on with a run that was
+interrupted; with other settings it is refused. Exit codes: 0 all videos, 1 some or all could not be read,
+2 wrong input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from models.errors import ConversionError
 from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.cli import readable_errors
-from runs.inference.embedding_store import EmbeddingStore, StoreError, check_suffix
+from runs.inference.embedding_store import EmbeddingStore, NothingStoredError, StoreError, check_suffix
 from runs.inference.inputs import InputError, check_output_file, find_videos
 from runs.inference.options import add_frozen_precision_option, add_model_options, count_of, load_model_of
 from utils.download import DownloadError
@@ -57,6 +58,7 @@ def _extract(options: argparse.Namespace, videos: list[str]) -> int:
         "crops": str(options.crops),
         **({} if options.frozen_precision == "fp32" else {"frozen_precision": options.frozen_precision}),
         "data": str(model.config.data),
+        "network": f"{model.config.model} {model.config.video} {model.config.custom}",
     }
     store = EmbeddingStore(options.output, settings)
     left = [video for video in videos if video not in store.done]
@@ -74,7 +76,13 @@ def _extract(options: argparse.Namespace, videos: list[str]) -> int:
             return 130
     for path, reason in store.failed.items():
         print(f"{path}: could not be read: {reason}", file=sys.stderr)
-    count = store.finish()
+    if unlisted := len(store.done.difference(videos)):
+        print(f"{unlisted} videos that are done are not among the inputs: left out", file=sys.stderr)
+    try:
+        count = store.finish(videos)
+    except NothingStoredError as error:
+        print(error, file=sys.stderr)
+        return 1
     print(f"{options.output}: {count} videos" + (f", {len(store.failed)} failed" if store.failed else ""))
     return 1 if store.failed else 0
 

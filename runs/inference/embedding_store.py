@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,17 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 FloatArray = NDArray[np.float32]
+Place = tuple[Path, int]
+"""A shard, and a row in it."""
 SUFFIXES = (".safetensors", ".parquet")
 
 
 class StoreError(ValueError):
     """A file of embeddings that cannot be written, or that other settings have begun."""
+
+
+class NothingStoredError(StoreError):
+    """Not one video gave an embedding."""
 
 
 class EmbeddingStore:
@@ -70,27 +77,32 @@ class EmbeddingStore:
         os.replace(unfinished, shard)
         self._rows = []
 
-    def finish(self) -> int:
+    def finish(self, wanted: Sequence[str] | None = None) -> int:
         """Joins the shards into the file, removes them, and returns the number of videos.
 
-        Raises StoreError when there is not one embedding.
+        wanted: ids in the order of the rows; those that are stored and not among them are left out. By
+        default all, as they were added. Raises NothingStoredError when there is not one embedding.
         """
         self.flush()
-        shards = self._shards()
-        if not shards:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise StoreError(f"no video gave an embedding; {self.path} is not written")
+        stored = {
+            identity: (shard, row) for shard in self._shards() for row, identity in enumerate(_ids_of(shard))
+        }
+        ids = [identity for identity in (stored if wanted is None else wanted) if identity in stored]
+        places = [stored[identity] for identity in ids]
+        if not places:
+            if not stored:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            raise NothingStoredError(f"no video gave an embedding; {self.path} is not written")
         unfinished = self.path.with_name(f".{self.path.name}.part")
-        ids = [identity for shard in shards for identity in _ids_of(shard)]
         metadata = {
             "ids": json.dumps(ids),
             "failed": json.dumps(self.failed),
             "settings": json.dumps(self._settings),
         }
         if self.path.suffix == ".parquet":
-            _join_to_parquet(shards, ids, unfinished)
+            _join_to_parquet(places, ids, unfinished)
         else:
-            _join_to_safetensors(shards, metadata, unfinished)
+            _join_to_safetensors(places, metadata, unfinished)
         os.replace(unfinished, self.path)
         shutil.rmtree(self._folder)
         return len(ids)
@@ -135,29 +147,27 @@ def _ids_of(path: Path) -> list[str]:
         return json.loads(file.metadata()["ids"])
 
 
-def _arrays(shards: Sequence[Path], name: str) -> Iterator[FloatArray]:
-    for shard in shards:
+def _arrays(places: Sequence[Place], name: str) -> Iterator[FloatArray]:
+    """The rows at these places; those that follow each other in a shard come together."""
+    for shard, together in groupby(places, key=lambda place: place[0]):
         with safe_open(shard, framework="numpy") as file:
-            yield file.get_tensor(name)
+            yield file.get_tensor(name)[[row for _, row in together]]
 
 
-def _shape(shards: Sequence[Path], name: str) -> list[int]:
-    """Shape of the shards' arrays joined along the first axis."""
-    shapes = []
-    for shard in shards:
-        with safe_open(shard, framework="numpy") as file:
-            shapes.append(file.get_slice(name).get_shape())
-    return [sum(shape[0] for shape in shapes), *shapes[0][1:]]
+def _shape(places: Sequence[Place], name: str) -> list[int]:
+    """Shape of the rows at these places, joined along the first axis."""
+    with safe_open(places[0][0], framework="numpy") as file:
+        return [len(places), *file.get_slice(name).get_shape()[1:]]
 
 
-def _join_to_safetensors(shards: Sequence[Path], metadata: Mapping[str, str], path: Path) -> None:
+def _join_to_safetensors(places: Sequence[Place], metadata: Mapping[str, str], path: Path) -> None:
     """Writes the format by hand (length, JSON header, bytes), shard after shard: all of it never is in
     memory.
     """
     header: dict[str, object] = {"__metadata__": dict(metadata)}
     offset = 0
     for name in ("frames", "video"):
-        shape = _shape(shards, name)
+        shape = _shape(places, name)
         size = int(np.prod(shape)) * 4
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + size]}
         offset += size
@@ -167,15 +177,15 @@ def _join_to_safetensors(shards: Sequence[Path], metadata: Mapping[str, str], pa
         stream.write(len(encoded).to_bytes(8, "little"))
         stream.write(encoded)
         for name in ("frames", "video"):
-            for array in _arrays(shards, name):
+            for array in _arrays(places, name):
                 stream.write(np.ascontiguousarray(array, "<f4").data)
 
 
-def _join_to_parquet(shards: Sequence[Path], ids: Sequence[str], path: Path) -> None:
+def _join_to_parquet(places: Sequence[Place], ids: Sequence[str], path: Path) -> None:
     import pandas
 
-    videos = [row.tolist() for array in _arrays(shards, "video") for row in array]
-    frames = [row.tolist() for array in _arrays(shards, "frames") for row in array]
+    videos = [row.tolist() for array in _arrays(places, "video") for row in array]
+    frames = [row.tolist() for array in _arrays(places, "frames") for row in array]
     pandas.DataFrame({"id": ids, "video": videos, "frames": frames}).to_parquet(path)
 
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from runs.api import embed, load_model, read_clip
 from runs.extract import main
 from runs.inference import extraction
-from runs.inference.embedding_store import stored_ids
+from runs.inference.embedding_store import EmbeddingStore, stored_ids
 from tests.runs.inference.tiny import write_noise, write_release
 
 
@@ -72,9 +72,45 @@ def test_an_interrupted_run_goes_on(
     with pytest.raises(SystemExit):  # one file, one precision
         main([*command, "--precision", "bf16"])
     assert "precision" in capsys.readouterr().err
+    with pytest.raises(SystemExit):  # nor two networks in one file
+        main([*command, "--set", "VIDEO.BACKBONE.AIM.ADAPTER_SCALE", "9.0"])
+    assert "other settings (network)" in " ".join(capsys.readouterr().err.split())
     assert main(command) == 1
     assert "2 of 4 videos are done already" in capsys.readouterr().err
     assert len(stored_ids(tmp_path / "out.safetensors")) == 3
     with pytest.raises(SystemExit):
         main(command)
     assert "is there already" in capsys.readouterr().err
+
+
+def test_a_file_holds_the_inputs_of_the_last_command_alone(
+    videos: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "out.safetensors"
+    command = ["--model", str(model), "--output", str(output)]
+
+    def interrupted(store: EmbeddingStore, _: object) -> object:
+        store.flush()
+        raise KeyboardInterrupt
+
+    first, second = str(videos / "0.mp4"), str(videos / "1.mp4")
+    with monkeypatch.context() as patched:
+        patched.setattr(EmbeddingStore, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            main([first, *command])
+    assert main([second, *command]) == 0
+    assert stored_ids(output) == [second]
+    assert "1 videos that are done are not among the inputs: left out" in capsys.readouterr().err
+
+
+def test_without_one_readable_video_nothing_is_written(
+    videos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.safetensors"
+    assert main([str(videos / "1b.mp4"), "--model", str(model), "--output", str(output)]) == 1
+    assert "no video gave an embedding" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -44,6 +44,25 @@ def test_an_interrupted_run_loses_only_the_unfinished_shard(tmp_path: Path) -> N
     assert load_file(tmp_path / "e.safetensors")["video"][:, 0].tolist() == [0, 1, 2]
 
 
+def test_the_rows_are_those_that_are_wanted_in_that_order(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path / "e.safetensors", SETTINGS, shard_size=2)
+    for index in (3, 1, 2, 4, 0):
+        store.add(*row(index))
+    assert store.finish(["v0", "v1", "v5", "v2", "v4"]) == 4
+    arrays = load_file(tmp_path / "e.safetensors")
+    assert stored_ids(tmp_path / "e.safetensors") == ["v0", "v1", "v2", "v4"]
+    assert arrays["video"][:, 0].tolist() == [0, 1, 2, 4]
+    assert arrays["frames"].shape == (4, 2, 4) and arrays["frames"][:, 0, 0].tolist() == [0.5, 1.5, 2.5, 4.5]
+
+
+def test_what_is_stored_outlives_a_call_with_none_of_it(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path / "e.safetensors", SETTINGS)
+    store.add(*row(1))
+    with pytest.raises(StoreError, match="no video gave an embedding"):
+        store.finish(["v2"])
+    assert EmbeddingStore(tmp_path / "e.safetensors", SETTINGS).done == {"v1"}
+
+
 def test_other_settings_do_not_continue_it(tmp_path: Path) -> None:
     EmbeddingStore(tmp_path / "e.safetensors", SETTINGS)
     with pytest.raises(StoreError, match=r"other settings \(views\); delete it"):
