@@ -62,11 +62,11 @@ def training_facts(trainer: Trainer, split: AnnotatedSplit) -> dict[str, Any]:
 
 
 def model_line(config: RunConfig, network: nn.Module, video_model: nn.Module) -> str:
-    """The size of the network, and the cost of one clip, in words."""
+    """The size of the network, and the cost of one clip of the test, in words."""
     trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
     total = sum(weight.numel() for weight in network.parameters())
     data = config.data
-    shape = (1, 3, data.num_input_frames, data.test_crop_size, data.test_crop_size)
+    shape = (1, 3, data.test_frames, data.test_crop_size, data.test_crop_size)
     try:
         cost = f"{multiply_adds(video_model, shape) / 1e9:.1f} G multiply-adds a clip"
     except (RuntimeError, NotImplementedError) as error:  # a model of the user's own that looks at its values

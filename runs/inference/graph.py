@@ -74,7 +74,7 @@ class ClassifierGraph(nn.Module):
 def example_clips(model: VideoClassifier, batch: int, seed: int = 0) -> Tensor:
     """Random clips uint8 (B,3,T,H,W) of the size that the model is shown."""
     data = model.config.data
-    shape = (batch, 3, data.num_input_frames, data.test_crop_size, data.test_crop_size)
+    shape = (batch, 3, data.test_frames, data.test_crop_size, data.test_crop_size)
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 

@@ -109,6 +109,12 @@ def test_a_graph_that_disagrees_is_not_written(model: Path, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_clips_have_as_many_frames_as_in_the_test(model: Path, tmp_path: Path) -> None:
+    loaded = load_model(model, overrides=["DATA.NUM_TEST_FRAMES", "12"], device="cpu")
+    video = read_clip(write_noise(tmp_path / "noise.mp4"), loaded)
+    assert graph.example_clips(loaded, 1).shape == video.shape == (1, 3, 12, 32, 32)
+
+
 def test_difference_is_relative_to_the_largest_value() -> None:
     found, expected = [torch.tensor([1.0, 99.0])], [torch.tensor([0.0, 100.0])]
     assert graph.relative_difference(found, expected) == pytest.approx(0.01)
