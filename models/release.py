@@ -36,7 +36,7 @@ class Encoder:
     """The frozen encoder that a released model stands on."""
 
     architecture: str
-    """open_clip's name, or the path of its JSON description."""
+    """open_clip's name, or the name of the file with its JSON description."""
     included: bool
     """Whether its weights are in the file."""
     fingerprint: str

@@ -50,7 +50,7 @@ def save_release(
     left_out = set() if with_encoder else {name for name in frozen if name.startswith(_CLIP_PREFIX)}
     state = model.network.state_dict()
     encoder = Encoder(
-        architecture=model.config.video.backbone.meta_arch_name,
+        architecture=Path(model.config.video.backbone.meta_arch_name).name,
         included=with_encoder,
         fingerprint=frozen_fingerprint(model.network),
         quick_gelu=model.model.clip.with_quick_gelu,
@@ -78,15 +78,25 @@ def save_release(
 
 
 def released_config(config: RunConfig) -> dict[str, Any]:
-    """What a release says of its configuration: how the model is made, fed and was trained, but no paths."""
+    """What a release says of its configuration: how the model is made, fed and was trained, but no paths.
+
+    Files that the model is made of keep their names, without their folders. CUSTOM is there for a model of
+    the user's own alone; what its OPTIONS mean, only the user's module knows: they stay as they are.
+    """
     sections = {key: value for key, value in to_dict(config).items() if key in _SECTIONS}
-    for section, keys in _PATHS.items():
+    for section, keys in _PLACES.items():
         values = sections[section]
         sections[section] = {key: value for key, value in values.items() if key not in keys}
+    backbone = sections["VIDEO"]["BACKBONE"]
+    for key in ("META_ARCH_NAME", "PRETRAIN_WEIGHT_PATH"):
+        backbone[key] = Path(backbone[key]).name
+    if config.custom.module:
+        custom = to_dict(config)["CUSTOM"]
+        sections["CUSTOM"] = {**custom, "MODULE": Path(config.custom.module).name}
     return sections
 
 
-_PATHS = {
+_PLACES = {
     "DATA": {
         "DATA_ROOT_DIR",
         "ANNO_DIR",
@@ -97,7 +107,7 @@ _PATHS = {
         "EXCLUDE_LIST",
     }
     | {"CACHE_DIR", "CACHE_SIZE_GB", "DECODER"},
-    "TRAIN": {"CHECKPOINT_FILE_PATH", "LOG_FILE"},
+    "TRAIN": {"CHECKPOINT_FILE_PATH", "LOG_FILE", "FEATURE_CACHE_DIR"},
     "TEST": {"CHECKPOINT_FILE_PATH", "LOG_FILE"},
 }
 """Keys that say where things are on one machine."""
@@ -123,11 +133,13 @@ def scores_of_run(checkpoint: Path, model: VideoClassifier) -> dict[str, float]:
 
 @torch.no_grad()
 def _difference(model: VideoClassifier, path: Path, with_encoder: bool) -> float:
-    backbone = model.config.video.backbone
-    # A file without the encoder names it without its folder, so that a person has to say where it is.
-    place = ["VIDEO.BACKBONE.META_ARCH_NAME", backbone.meta_arch_name]
-    place += ["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", backbone.pretrain_weight_path]
-    again = load_model(path, overrides=[] if with_encoder else place, device="cpu")
+    backbone, module = model.config.video.backbone, model.config.custom.module
+    # The file names others without their folders: as a person has to, this says where they are.
+    places = [] if not module else ["CUSTOM.MODULE", module]
+    if not with_encoder:
+        places += ["VIDEO.BACKBONE.META_ARCH_NAME", backbone.meta_arch_name]
+        places += ["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", backbone.pretrain_weight_path]
+    again = load_model(path, overrides=places, device="cpu")
     video = example_clips(model, 1).float() / 255
     cpu = model.network.to("cpu")
     difference = relative_difference([again.model(video).video], [cpu.model(video).video])

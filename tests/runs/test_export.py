@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 
+from models.clip import TINY_ARCHITECTURES
+from models.clip_weights import without_text_prefix
 from models.errors import ConversionError
 from runs.api import classify, load_model, read_clip, view_logits
+from runs.config import resolve_run_config
 from runs.export import main
 from runs.inference import graph
 from runs.inference.releasing import released_config, scores_of_run
 from runs.summary import weights_facts
 from tests.runs.inference.tiny import write_noise, write_release
+from utils.config import ConfigError
 
 WORDS = ["a cat", "a dog", "a bird"]
 
@@ -66,6 +71,32 @@ def test_a_release_without_the_encoder_needs_the_same_one(
     write_release(other, seed=1)
     with pytest.raises(ConversionError, match="trained on a frozen encoder with the fingerprint"):
         load_model(output, overrides=["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", str(other)])
+
+
+@pytest.mark.parametrize("encoder", [[], ["--without-encoder"]])
+def test_what_lies_in_files_of_ones_own_is_found_when_the_release_is_read_back(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    places = {
+        "CUSTOM.MODULE": tmp_path / f"own_mean_pool_{len(encoder)}.py",
+        "VIDEO.BACKBONE.META_ARCH_NAME": tmp_path / "own_sizes.json",
+        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": tmp_path / "clip.pt",
+    }
+    places["CUSTOM.MODULE"].write_text(
+        "from models.mean_pool import MeanPool\n"
+        "MODELS = {'mine': lambda config, clip, options: MeanPool(clip)}"
+    )
+    places["VIDEO.BACKBONE.META_ARCH_NAME"].write_text(json.dumps(TINY_ARCHITECTURES["tiny-test"]))
+    clip = places["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"]
+    torch.save(without_text_prefix(load_model(model).model.clip.state_dict()), clip)
+    output = tmp_path / "own.safetensors"
+    options = [word for key, path in places.items() for word in ("--set", key, str(path))]
+    assert export(clip, output, "--set", "MODEL.NAME", "mine", *options, *encoder) == 0
+    with safe_open(output, framework="pt") as file:
+        assert str(tmp_path) not in json.dumps(file.metadata())
+    with pytest.raises(ConfigError, match=r"own_mean_pool_.\.py does not exist"):
+        load_model(output)
 
 
 def test_the_graph_computes_what_classify_does(model: Path) -> None:
@@ -136,8 +167,21 @@ def test_nothing_is_overwritten_and_names_must_fit(
 
 
 def test_scores_and_configuration_leave_the_machine_behind(model: Path, tmp_path: Path) -> None:
-    loaded = load_model(model, overrides=["DATA.DATA_ROOT_DIR", "/secret", "OUTPUT_DIR", "/secret"])
-    assert "secret" not in json.dumps(released_config(loaded.config))
+    places = ("DATA.DATA_ROOT_DIR", "OUTPUT_DIR", "TRAIN.FEATURE_CACHE_DIR")
+    named = {
+        "VIDEO.BACKBONE.META_ARCH_NAME": "tiny.json",
+        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": "clip.pt",
+        "CUSTOM.MODULE": "mine.py",
+    }
+    pairs = [word for key in places for word in (key, "/secret")]
+    pairs += [word for key, name in named.items() for word in (key, f"/secret/{name}")]
+    config = released_config(resolve_run_config(None, pairs).config)
+    assert "secret" not in json.dumps(config)
+    assert config["VIDEO"]["BACKBONE"]["META_ARCH_NAME"] == "tiny.json"
+    assert config["VIDEO"]["BACKBONE"]["PRETRAIN_WEIGHT_PATH"] == "clip.pt"
+    assert config["CUSTOM"]["MODULE"] == "mine.py"
+    loaded = load_model(model)
+    assert "CUSTOM" not in released_config(loaded.config)
     assert scores_of_run(tmp_path / "lonely.pt", loaded) == {}
 
 
