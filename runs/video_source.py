@@ -19,6 +19,18 @@ from utils.config import ConfigError
 
 def build_video_source(config: RunConfig) -> VideoSource | ShardSource:
     """What opens the video of a record. Raises ConfigError for a decoder that does not work here."""
+    data, decoder = config.data, working_decoder(config)
+    threads = config.data_loader.decoder_threads
+    open_local = partial(open_video, decoder=decoder, num_threads=threads, salvage=data.salvage_damaged)
+    cache = FileCache(data.cache_dir or default_cache_folder(), int(data.cache_size_gb * 1e9))
+    shards = _shard_index(data.data_root_dir)
+    if shards is not None:
+        return ShardSource(data.data_root_dir, shards, open_local, cache)
+    return VideoSource(data.data_root_dir, open_local, cache if is_url(data.data_root_dir) else None)
+
+
+def working_decoder(config: RunConfig) -> str:
+    """The decoder that DATA.DECODER stands for. Raises ConfigError for one that does not work here."""
     data = config.data
     try:
         decoder = choose_decoder(data.decoder)
@@ -30,13 +42,7 @@ def build_video_source(config: RunConfig) -> VideoSource | ShardSource:
             key="DATA.SALVAGE_DAMAGED",
             remedy="set DATA.DECODER to auto or pyav",
         )
-    threads = config.data_loader.decoder_threads
-    open_local = partial(open_video, decoder=decoder, num_threads=threads, salvage=data.salvage_damaged)
-    cache = FileCache(data.cache_dir or default_cache_folder(), int(data.cache_size_gb * 1e9))
-    shards = _shard_index(data.data_root_dir)
-    if shards is not None:
-        return ShardSource(data.data_root_dir, shards, open_local, cache)
-    return VideoSource(data.data_root_dir, open_local, cache if is_url(data.data_root_dir) else None)
+    return decoder
 
 
 def folder_of_files(config: RunConfig) -> str:

@@ -18,6 +18,7 @@ from datasets.decoding import VideoReader, VideoReadError, open_video
 from runs.build_data import build_evaluation_transform, build_sampling
 from runs.config import RunConfig
 from runs.inference.windows import Window, split_into_windows
+from runs.video_source import working_decoder
 
 READ_FAILURES = (VideoReadError, OSError)
 """What reading a video may end in: its defects, and a disk that fails."""
@@ -25,13 +26,19 @@ READ_FAILURES = (VideoReadError, OSError)
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """What is taken of a video. views × crops clips are shown, and their scores averaged."""
+    """What is taken of a video. views × crops clips are shown, and their scores averaged.
+
+    Raises ConfigError for a decoder that does not work here.
+    """
 
     config: RunConfig
     views: int = 1
     """Temporal views, spread over the video as in the test."""
     crops: int = 1
     """1: the centre; 3: both ends of the longer side, too."""
+
+    def __post_init__(self) -> None:
+        working_decoder(self.config)
 
     def open(self, path: str | Path) -> VideoReader:
         """Opens a video; the caller closes it. Raises VideoReadError."""
