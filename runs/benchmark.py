@@ -18,6 +18,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from datasets.decoding import VideoReadError
 from runs.cli import readable_errors
 from utils.huge_pages import prefer_huge_pages
 
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
         importlib.import_module(module).add_options(commands.add_parser(name, help=line, description=line))
     options = parser.parse_args(arguments)
     prefer_huge_pages()
-    with readable_errors():
+    with readable_errors(VideoReadError):
         module, _ = COMMANDS[options.command]
         code: int = importlib.import_module(module).run(options)
         return code

@@ -64,12 +64,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure and print. Raises ConfigError and VideoReadError."""
     from runs.benchmarks.data_variants import Setting  # brings torch
 
     if missing := [path for path in options.videos if not os.path.isfile(path)]:
         raise ConfigError(f"{missing[0]}: there is no such file")
     paths = [os.path.realpath(path) for path in options.videos]
+    check_videos(paths, options.decoder)
     with tempfile.TemporaryDirectory() as folder:
         packed = pack(paths, folder) if "packed" in options.variants else []
         rates = {}
@@ -86,6 +87,21 @@ def run(options: argparse.Namespace) -> int:
         found = {"clips_per_second": rates, "cpu_cores": os.cpu_count(), "versions": told}
         options.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def check_videos(paths: Sequence[str], decoder: str) -> None:
+    """Raises VideoReadError for a file that is no video, and ConfigError for a decoder that does not work:
+    the workers would only fail on them.
+    """
+    from datasets.decoding.opening import choose_decoder, open_video
+
+    try:
+        choose_decoder(decoder)
+    except ValueError as error:
+        raise ConfigError(str(error), key="--decoder") from error
+    for path in paths:
+        with open_video(path, decoder) as reader:
+            reader.get_frames([0])
 
 
 def pack(paths: Sequence[str], folder: str) -> list[str]:

@@ -18,6 +18,7 @@ from models.frozen_tower import keep_frozen_tower_in
 from models.interface import apply_roles
 from runs.benchmarks.model_report import ModelMeasurement
 from runs.benchmarks.reference_dist import ReferenceDist
+from runs.inference.loading import choose_device
 from utils.compilation import compile_blocks
 from utils.config import ConfigError
 from utils.memory import peak_memory_bytes, reset_peak_memory
@@ -52,10 +53,7 @@ class Bench:
         self.one_alone = one_alone
         self.settings = settings
         self._stand_ins: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {}
-        device = settings.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = choose_device(settings.device)
         precision = settings.precision
         if precision == "auto":
             precision = "fp32" if self.device.type == "cpu" else "bf16"

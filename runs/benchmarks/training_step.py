@@ -26,6 +26,7 @@ from models.losses import soft_cross_entropy
 from runs.benchmarks.training_report import Measurement, Settings
 from runs.build import group_settings
 from runs.config import RunConfig
+from runs.inference.loading import choose_device
 from runs.training_step import SoftCrossEntropy, TrainingClips, TrainingStep
 from utils.activation_checkpointing import recompute_activations
 from utils.memory import peak_memory_bytes, reset_peak_memory
@@ -127,9 +128,7 @@ def multiply_adds(config: RunConfig, clips: int = 1) -> tuple[float, float]:
 def _device(settings: Settings) -> torch.device:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    if settings.device != "auto":
-        return torch.device(settings.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return choose_device(settings.device)
 
 
 def _clips(config: RunConfig, settings: Settings, device: torch.device) -> TrainingClips:

@@ -33,3 +33,17 @@ def test_a_missing_video_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit, match="2"):
         main(["data", "nowhere.mp4"])
     assert "nowhere.mp4: there is no such file" in capsys.readouterr().err
+
+
+def test_a_video_that_cannot_be_read_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"this is no video")
+    for more, told in (([], "error: cannot read video"), (["--decoder", "x"], "unknown decoder 'x'")):
+        with pytest.raises(SystemExit, match="2"):
+            main(["data", str(tmp_path / "bad.mp4"), "--variants", "decode only", *more])
+        assert told in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--methods", "DiST", "--device", "gpu", "--output", str(tmp_path)])
+    assert "device 'gpu' cannot be used" in capsys.readouterr().err
