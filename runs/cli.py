@@ -15,6 +15,7 @@ A command's entry file looks like this:
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -138,6 +139,12 @@ def print_block(kind: str, text: str) -> None:
         for line in text.splitlines()
     ]
     print(f"{kind}: " + "\n".join(lines), file=sys.stderr, flush=True)
+
+
+def escape_on_stdout() -> None:
+    """Let names of files that stdout's encoding does not have come out as `\\udce9`, not end the command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

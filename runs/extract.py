@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from models.errors import ConversionError
 from models.weights import locate_weights
 from models.zoo import ZooError
-from runs.cli import readable_errors
+from runs.cli import escape_on_stdout, readable_errors
 from runs.inference.embedding_store import EmbeddingStore, NothingStoredError, StoreError, check_suffix
 from runs.inference.inputs import InputError, check_output_file, find_videos
 from runs.inference.options import add_frozen_precision_option, add_model_options, count_of, load_model_of
@@ -32,6 +32,7 @@ from utils.progress import byte_progress
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    escape_on_stdout()
     with readable_errors(InputError, StoreError, ZooError, DownloadError, ConversionError):
         options = _parse(arguments)
         videos = find_videos(options.inputs)

@@ -4,7 +4,7 @@
 
 With --classes (or --classes-file) the model compares words of your own, otherwise the classes it was trained
 for. A file that cannot be read is one line of the result. Exit codes: 0 all videos, 1 some could not be read,
-2 wrong input.
+2 wrong input, 130 interrupted (what is known by then is written).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from models.errors import ConversionError
 from models.weights import locate_weights
 from models.zoo import ZooError
-from runs.cli import readable_errors
+from runs.cli import escape_on_stdout, readable_errors
 from runs.inference.drawn_files import check_drawings, check_output_is_no_input, drawing_names
 from runs.inference.inputs import (
     InputError,
@@ -42,10 +42,12 @@ from runs.inference.results import FORMATS, VideoResult, best_only, format_resul
 from utils.atomic import replacing
 from utils.download import DownloadError
 from utils.progress import byte_progress
+from utils.stopping import EXIT_INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    escape_on_stdout()
     with readable_errors(InputError, ZooError, DownloadError, ConversionError):
         options = _parse(arguments)
         videos = find_videos(options.inputs)
@@ -57,13 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_output_folder(options.save)
             check_drawings(options.save, videos, options.save_as, timeline=options.window is not None)
         locate_weights(options.model, progress_for=byte_progress)
-        results = []
-        for result in _predictions(options, videos, classes):
-            results.append(result)
-            if options.format == "table" and not options.output:
-                print(format_results([result], "table"), flush=True)
-    if options.format != "table" or options.output:
+        results: list[VideoResult] = []
+        interrupted = False
+        try:
+            for result in _predictions(options, videos, classes):
+                results.append(result)
+                if options.format == "table" and not options.output:
+                    print(format_results([result], "table"), flush=True)
+        except KeyboardInterrupt:
+            interrupted = True
+            print(f"interrupted after {len(results)} of {len(videos)} videos", file=sys.stderr)
+    if (options.format != "table" or options.output) and (results or not interrupted):
         _write(format_results(results, options.format), options.output)
+    if interrupted:
+        return EXIT_INTERRUPTED
     return 1 if any(result.error for result in results) else 0
 
 
@@ -104,8 +113,8 @@ def _write(text: str, path: Path | None) -> None:
     if path is None:
         print(text)
         return
-    with replacing(str(path)) as unfinished:
-        Path(unfinished).write_text(text + "\n", encoding="utf-8")
+    with replacing(str(path)) as unfinished:  # names that are no UTF-8 are escaped as JSON does it
+        Path(unfinished).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

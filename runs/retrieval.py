@@ -21,9 +21,9 @@ import argparse
 import shlex
 from collections.abc import Sequence
 
-from runs.cli import Invocation, readable_errors
+from runs.cli import Invocation, escape_on_stdout, readable_errors
 from runs.config import resolve_run_config
-from runs.inference.inputs import InputError, find_videos
+from runs.inference.inputs import InputError, check_output_folder, find_videos
 from runs.inference.options import count_of
 from runs.preflight import check_paths
 
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _parse(words)
+    escape_on_stdout()
     with readable_errors(InputError):
         if options.command == "evaluate":
             return _evaluate(options, words)
@@ -59,6 +60,7 @@ def _index(options: argparse.Namespace) -> int:
     config = resolve_run_config(options.cfg, ["TASK_TYPE", "retrieval", *_pairs(options)]).config
     check_paths(config, reads_videos=False)
     videos = find_videos([options.folder])
+    check_output_folder(Path(options.store))
     from runs.inference.video_index import build_index
 
     with readable_errors(ValueError):

@@ -184,9 +184,10 @@ def _join_to_safetensors(places: Sequence[Place], metadata: Mapping[str, str], p
 def _join_to_parquet(places: Sequence[Place], ids: Sequence[str], path: Path) -> None:
     import pandas
 
+    names = [identity.encode("utf-8", "backslashreplace").decode("utf-8") for identity in ids]
     videos = [row.tolist() for array in _arrays(places, "video") for row in array]
     frames = [row.tolist() for array in _arrays(places, "frames") for row in array]
-    pandas.DataFrame({"id": ids, "video": videos, "frames": frames}).to_parquet(path)
+    pandas.DataFrame({"id": names, "video": videos, "frames": frames}).to_parquet(path)
 
 
 def _require_parquet() -> None:

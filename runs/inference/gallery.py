@@ -73,4 +73,4 @@ def write_gallery(path: Path, query: str, matches: Sequence[Shown]) -> None:
     ]
     page = _PAGE.format(query=html.escape(query), figures="\n".join(figures))
     with replacing(str(path)) as partial:
-        Path(partial).write_text(page, encoding="utf-8")
+        Path(partial).write_text(page, encoding="utf-8", errors="backslashreplace")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runs.inference.drawn_files import MARK
-from runs.inference.results import VideoResult
+from runs.inference.results import VideoResult, drawn_name
 from utils.figures import new_figure, save_figure
 
 _MOST_CLASSES = 6
@@ -25,7 +25,7 @@ def save_timeline(result: VideoResult, path: Path) -> None:
         ylabel="score",
         ylim=(0, 1.02),
         xlim=(edges[0], edges[-1]),
-        title=Path(result.path).name,
+        title=drawn_name(result.path),
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     save_figure(figure, path, MARK)

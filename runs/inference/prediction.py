@@ -20,7 +20,7 @@ from runs.inference.clips import READ_FAILURES, ClipSettings, duration
 from runs.inference.drawing import contact_sheet, save_labelled_video, save_picture
 from runs.inference.drawn_files import MARK, drawn_files
 from runs.inference.plots import save_timeline
-from runs.inference.results import Prediction, VideoResult, WindowResult, clock
+from runs.inference.results import Prediction, VideoResult, WindowResult, clock, drawn_name
 
 _LINES_DRAWN = 3
 _SHEET_FRAMES = 12
@@ -68,7 +68,7 @@ def save_drawing(
                 save_labelled_video(reader, path, lambda seconds: lines_at(result, seconds))
             else:
                 indices = np.linspace(0, reader.frame_count - 1, _SHEET_FRAMES).round().astype(np.int64)
-                heading = [Path(result.path).name, *_lines(result.predictions)]
+                heading = [drawn_name(result.path), *_lines(result.predictions)]
                 save_picture(contact_sheet(reader.get_frames(indices), heading), path, MARK)
     except VideoReadError as error:
         return replace(result, error=f"predicted, but not drawn: {reason_of(error)}")

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 FORMATS = ("table", "json", "csv")
@@ -105,6 +106,11 @@ def table_lines(result: VideoResult) -> list[str]:
             f"  {clock(window.start)}-{clock(window.end)}  {best.label.ljust(width)}  {best.score:6.1%}"
         )
     return lines if result.error is None else [*lines, f"  {result.error}"]
+
+
+def drawn_name(path: str) -> str:
+    """The name of a video's file for pictures, which take no bytes that are no text: these are escaped."""
+    return Path(path).name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def clock(seconds: float) -> str:

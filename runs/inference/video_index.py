@@ -60,7 +60,7 @@ class IndexedVideo:
     @property
     def picture(self) -> str:
         """File name of its picture."""
-        return hashlib.sha256(self.path.encode()).hexdigest()[:24] + ".jpg"
+        return hashlib.sha256(os.fsencode(self.path)).hexdigest()[:24] + ".jpg"
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class _Content:
         """Put it on disk: the features under a name of their own, then the list that names them."""
         store.mkdir(parents=True, exist_ok=True)
         identity = "\n".join(f"{video.path} {video.size} {video.changed}" for video in self.videos)
-        name = f"features-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.safetensors"
+        name = f"features-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:12]}.safetensors"
         if self.videos:
             with replacing(str(store / name)) as partial:
                 save_file({field: torch.stack(rows) for field, rows in self.rows.items()}, partial)

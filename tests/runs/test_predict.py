@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,11 @@ import av
 import pytest
 from PIL import Image
 
+from datasets.decoding import opening
 from runs.export import main as export
+from runs.inference import prediction
 from runs.inference.releasing import save_release
+from runs.inference.results import VideoResult
 from runs.predict import main
 from tests.runs.inference.tiny import tuned_clip, write_noise, write_release
 
@@ -118,6 +123,49 @@ def test_no_drawing_takes_the_place_of_a_file_that_is_none(
     assert mine.read_bytes() == original
 
 
+@pytest.fixture(scope="module")
+def oddly_named(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video whose name is no UTF-8, as many from other systems are."""
+    path = tmp_path_factory.mktemp("odd") / os.fsdecode(b"caf\xe9.mp4")
+    shutil.copy(videos / "one.mp4", path)
+    return path
+
+
+def test_names_that_are_no_text_come_out_escaped(
+    oddly_named: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = [str(oddly_named), "--model", str(model), *WORDS]
+    for style in ("json", "csv", "table"):
+        output = tmp_path / f"out.{style}"
+        assert main([*known, "--format", style, "--output", str(output)]) == 0
+        assert r"caf\udce9.mp4" in output.read_text(encoding="utf-8")
+        assert main([*known, "--format", style]) == 0
+        assert r"caf\udce9.mp4" in capsys.readouterr().out
+    (result,) = json.loads((tmp_path / "out.json").read_text())
+    assert result["path"] == str(oddly_named)
+    drawn = ["--save", str(tmp_path / "drawn"), "--save-as", "sheet", "--window", "9"]
+    assert main([*known, *drawn]) == 0
+    assert len(list((tmp_path / "drawn").iterdir())) == 2
+
+
+def test_what_is_known_when_interrupted_is_written(
+    videos: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def until_the_second(model: object, clips: object, path: str, question: object) -> VideoResult:
+        if path.endswith("two.mp4"):
+            raise KeyboardInterrupt
+        return VideoResult(path)
+
+    monkeypatch.setattr(prediction, "predict_video", until_the_second)
+    assert main([str(videos), "--model", str(model), *WORDS, "--format", "json"]) == 130
+    captured = capsys.readouterr()
+    assert [Path(result["path"]).name for result in json.loads(captured.out)] == ["one.mp4"]
+    assert "interrupted after 1 of 2 videos" in captured.err
+
+
 def bad(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -151,6 +199,10 @@ def test_bad_input_is_one_clear_message_each(
     assert "the network is forbidden" in bad([one, "--model", "dist-k400-vit-b16-8+16f"], capsys)
     for option in ("--save", "--output"):
         assert "cannot write into" in bad([one, *known, *WORDS, option, f"{damaged}/below/x"], capsys)
+    decoder = [*WORDS, "--set", "DATA.DECODER", "torchcodec"]
+    monkeypatch.setattr(opening, "reason_against", lambda name: "ImportError: not here")
+    assert "DATA.DECODER torchcodec does not work here" in bad([one, *known, *decoder], capsys)
+    monkeypatch.undo()
     assert "does not divide" not in bad([one, *known, *WORDS, "--device", "cuda:99"], capsys)
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("empty", "damaged.pyth")] == []
 

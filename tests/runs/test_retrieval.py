@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from runs import retrieval
 from runs.config import load_run_config
+from runs.inference.video_embedder import VideoEmbedder
 from runs.inference.video_index import build_index, open_index, place_of
 
 CONFIG = """
@@ -61,6 +63,25 @@ def test_index_and_query(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     page = (place / "store" / "gallery.html").read_text()
     assert page.count("<img ") == 3 and page.count("data:image/jpeg;base64,/9j/") == 3
     assert "&amp; &lt;more&gt;.mp4" in page and "& <more>" not in page
+
+
+def test_a_name_that_is_no_text_is_indexed_and_found(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "videos" / "0 & <more>.mp4").rename(place / "videos" / os.fsdecode(b"caf\xe9.mp4"))
+    (place / "videos" / "broken.mp4").unlink()
+    assert index(place) == 0
+    assert retrieval.main(["query", "red noise", "--store", str(place / "store")]) == 0
+    assert r"caf\udce9.mp4" in capsys.readouterr().out
+    assert r"caf\udce9.mp4" in (place / "store" / "gallery.html").read_text(encoding="utf-8")
+
+
+def test_a_file_in_place_of_the_store_is_told_before_the_model_is_loaded(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "store").write_text("a file")
+    monkeypatch.setattr(VideoEmbedder, "of", None)
+    with pytest.raises(SystemExit, match="2"):
+        index(place)
+    assert "cannot write into" in capsys.readouterr().err
 
 
 def test_a_listed_file_that_is_missing_does_not_stop_the_others(
