@@ -52,7 +52,15 @@ class Described:
 def describe(
     name: str, file: WeightFile, config: RunConfig | str | Path | None, overrides: Sequence[str]
 ) -> Described:
-    """What kind of file this is, and the configuration that belongs to it."""
+    """What kind of file this is, and the configuration that belongs to it.
+
+    Raises ConfigError for overrides of a configuration that is no file.
+    """
+    if isinstance(config, RunConfig) and overrides:
+        raise ConfigError(
+            f"overrides ({' '.join(overrides)}) given beside a configuration that is resolved already",
+            remedy="give the file, or resolve_run_config(file, overrides).config and no overrides",
+        )
     given = config if isinstance(config, RunConfig) or config is None else _config_file(config, overrides)
     if is_release(file):
         description = read_description(file)

@@ -44,9 +44,10 @@ def load_model(
     """A model by zoo name (downloaded when it is not here) or path, ready for `classify`.
 
     config: a YAML file (or what it says) that takes the place of what the weights say of themselves.
-    overrides: `KEY`, `VALUE` pairs on top of either. device: auto, cpu, cuda, cuda:1, … precision: as
-    TRAIN.PRECISION. frozen_precision: as VIDEO.BACKBONE.FROZEN_PRECISION, whatever the weights were trained
-    with. Raises ConfigError, ZooError, DownloadError, ConversionError; each says what to do.
+    overrides: `KEY`, `VALUE` pairs on top of a file or of the weights' own. device: auto, cpu, cuda, cuda:1,
+    … precision: as TRAIN.PRECISION. frozen_precision: as VIDEO.BACKBONE.FROZEN_PRECISION, whatever the
+    weights were trained with. Raises ConfigError, ZooError, DownloadError, ConversionError; each says
+    what to do.
     """
     path = locate_weights(name_or_path, progress_for=byte_progress)
     file = read_weight_file(path)

@@ -164,6 +164,11 @@ def test_released_peers_need_their_recipe(key: str, release: str, model: str) ->
     assert describe("peer.pth", file, recipe, ()).tensors is file.tensors
 
 
+def test_a_configuration_that_is_resolved_takes_no_overrides(released_model: Path) -> None:
+    with pytest.raises(ConfigError, match=r"overrides \(DATA.DECODER pyav\) given beside a configuration"):
+        load_model(released_model, config=load_run_config(None), overrides=["DATA.DECODER", "pyav"])
+
+
 def test_devices_that_are_not_there_are_refused(released_model: Path) -> None:
     with pytest.raises(ConfigError, match="device 'nonsense' cannot be used"):
         load_model(released_model, device="nonsense")
