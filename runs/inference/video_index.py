@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ def build_index(store: Path, videos: Sequence[str], config: RunConfig, checkpoin
 
     Raises ValueError when the folder holds the index of another model.
     """
+    config = _from_any_folder(config)
     embedder = VideoEmbedder.of(config, checkpoint)
     content = _Content.read(store)
     model = {"sha256": embedder.sha256(), "checkpoint": place_of(checkpoint)}
@@ -118,10 +119,21 @@ def build_index(store: Path, videos: Sequence[str], config: RunConfig, checkpoin
     return IndexSummary(embedded, len(wanted) - len(new), gone, failed)
 
 
-def place_of(checkpoint: str) -> str:
-    """Where a query, from whatever folder, finds the checkpoint again; a name of the model zoo stays one."""
-    path = Path(checkpoint)
-    return str(path.absolute()) if checkpoint and path.exists() else checkpoint
+def place_of(name: str) -> str:
+    """Where a query, from whatever folder, finds a file again; a name of the model zoo or a tag stays one."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.is_file() else name
+
+
+def _from_any_folder(config: RunConfig) -> RunConfig:
+    """The configuration with the whole paths of the files that the model is made of."""
+    backbone, custom = config.video.backbone, config.custom
+    backbone = replace(backbone, pretrain_weight_path=place_of(backbone.pretrain_weight_path))
+    if backbone.meta_arch_name.endswith(".json"):
+        backbone = replace(backbone, meta_arch_name=place_of(backbone.meta_arch_name))
+    if custom.module.endswith(".py"):
+        custom = replace(custom, module=place_of(custom.module))
+    return replace(config, video=replace(config.video, backbone=backbone), custom=custom)
 
 
 def _stat_of(path: str) -> os.stat_result | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.clip import TINY_ARCHITECTURES
 from runs import retrieval
 from runs.config import load_run_config
 from runs.inference.video_embedder import VideoEmbedder
@@ -100,6 +101,16 @@ def test_a_name_of_the_zoo_stays_a_name(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     assert place_of("best.pt") == str(tmp_path / "best.pt")
     assert (place_of("dist-ssv2-vit-b16-8+16f"), place_of("")) == ("dist-ssv2-vit-b16-8+16f", "")
+
+
+def test_an_index_finds_its_model_from_any_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "sizes.json").write_text(json.dumps(TINY_ARCHITECTURES["tiny-test"]))
+    text = CONFIG.replace("WEIGHTS", "clip.pt").replace("tiny-test", "sizes.json")
+    (place / "config.yaml").write_text(text)
+    monkeypatch.chdir(place)
+    assert index(place) == index(place) == 1
+    monkeypatch.chdir(place / "videos")
+    assert len(open_index(place / "store").search("red noise", 3)) == 3
 
 
 def test_a_second_run_embeds_only_what_changed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
