@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from datasets.decoding.packed import PACKED_SUFFIX
+from runs.cli import print_block
+
 _COMMON_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-_RARE_SUFFIXES = (".3gp", ".flv", ".gif", ".mts", ".ogv", ".ts", ".y4m")
-VIDEO_SUFFIXES = frozenset(_COMMON_SUFFIXES + _RARE_SUFFIXES)
+_RARE_SUFFIXES = (".3gp", ".asf", ".flv", ".gif", ".m2ts", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".y4m")
+VIDEO_SUFFIXES = frozenset((*_COMMON_SUFFIXES, *_RARE_SUFFIXES, PACKED_SUFFIX))
 LIST_SUFFIXES = frozenset([".txt", ".csv", ".tsv", ".lst", ".list"])
 
 
@@ -22,7 +25,8 @@ class InputError(ValueError):
 def find_videos(inputs: Sequence[str | Path]) -> list[str]:
     """Paths of all videos that `inputs` name, in order, each once.
 
-    A folder stands for the video files in it and below it, sorted; a list (.txt one path a line, .csv with a
+    A folder stands for the video files in it and below it, sorted; folders that are links are left out, and
+    named on stderr. A list (.txt one path a line, .csv with a
     column `path`, or the first one) for what it names, relative to the current folder or else to the list's.
     Any other file is taken for a video, whatever its name: opening it will tell. Raises InputError.
     """
@@ -90,12 +94,13 @@ def check_output_folder(folder: Path) -> None:
 
 
 def _videos_below(folder: Path) -> list[str]:
-    found = [
-        os.path.join(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in VIDEO_SUFFIXES
-    ]
+    found = []
+    for parent, folders, names in os.walk(folder):
+        places = [os.path.join(parent, name) for name in names]
+        found += [place for place in places if Path(place).suffix.lower() in VIDEO_SUFFIXES]
+        for name in sorted(folders):
+            if os.path.islink(place := os.path.join(parent, name)):
+                print_block("warning", f"{place} is a link to a folder and left out: name it to read it, too")
     if not found:
         raise InputError(f"{folder}: no video files in this folder ({' '.join(sorted(VIDEO_SUFFIXES))})")
     return sorted(found)
@@ -105,6 +110,7 @@ def _videos_of_list(path: Path) -> list[str]:
     lines = _read_lines(path)
     if path.suffix.lower() in (".csv", ".tsv"):
         rows = list(csv.reader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+        _refuse_parts(path, rows)
         column = rows[0].index("path") if rows and "path" in rows[0] else 0
         named = [row[column] for row in rows[1 if rows and "path" in rows[0] else 0 :] if len(row) > column]
     else:
@@ -118,6 +124,16 @@ def _videos_of_list(path: Path) -> list[str]:
             f"{named[0]!r}; paths count from the current folder, or else from the list's"
         )
     return videos
+
+
+def _refuse_parts(path: Path, rows: list[list[str]]) -> None:
+    """Raises InputError for a list of parts of videos: each would be taken for the whole."""
+    columns = [index for index, name in enumerate(rows[0]) if name in ("start", "end")] if rows else []
+    if any(row[column].strip() for row in rows[1:] for column in columns if column < len(row)):
+        raise InputError(
+            f"{path}: the list names parts of videos (start, end), and this command looks at whole ones; "
+            "leave these columns out, or cut the videos"
+        )
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -25,6 +25,29 @@ def test_a_folder_stands_for_its_videos_sorted_and_below(tmp_path: Path) -> None
     assert found == ["a/deeper/c.webm", "a/z.avi", "b.MP4"]
 
 
+def test_packed_videos_and_those_of_cameras_are_videos(tmp_path: Path) -> None:
+    make(tmp_path, "a.packed", "b.m2ts", "c.MTS")
+    assert [Path(path).name for path in find_videos([tmp_path])] == ["a.packed", "b.m2ts", "c.MTS"]
+
+
+def test_a_link_to_a_folder_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path, "here/a.mp4", "there/b.mp4")
+    (tmp_path / "here" / "more").symlink_to(tmp_path / "there")
+    assert find_videos([tmp_path / "here"]) == [str(tmp_path / "here" / "a.mp4")]
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.startswith(f"warning: {tmp_path}/here/more is a link to a folder and left out")
+    assert find_videos([tmp_path / "here" / "more"]) == [str(tmp_path / "here" / "more" / "b.mp4")]
+
+
+def test_a_list_of_parts_of_videos_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4")
+    (tmp_path / "list.csv").write_text("path,start,end\na.mp4,0,2\na.mp4,2,4\n")
+    with pytest.raises(InputError, match="parts of videos"):
+        find_videos([tmp_path / "list.csv"])
+    (tmp_path / "list.csv").write_text("path,start,end\na.mp4,,\n")
+    assert find_videos([tmp_path / "list.csv"]) == [str(tmp_path / "a.mp4")]
+
+
 def test_a_named_file_is_a_video_whatever_its_name_and_comes_once(tmp_path: Path) -> None:
     make(tmp_path, "no_suffix", "a.mp4")
     named = [str(tmp_path / "no_suffix"), str(tmp_path / "a.mp4")]
