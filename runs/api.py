@@ -42,7 +42,8 @@ def read_clip(
 ) -> Tensor:
     """Clips of a video as `model` was tested with: uint8 (V,3,T,H,W), V = views · crops.
 
-    start, end: seconds; the whole video by default. Raises VideoReadError.
+    start, end: seconds; the whole video by default. Raises VideoReadError, and ConfigError for a decoder
+    that does not work here.
     """
     settings = ClipSettings(model.config, views, crops)
     with settings.open(path) as reader:
@@ -97,6 +98,7 @@ def view_logits(
     """Logits (V,K) on the CPU of every view, per head; the arguments are those of `classify`."""
     check_classes(model, classes, fusion)
     video = _normalised(model, clip)
+    check_texts(model, classes, templates, fusion)
     features = _features(model, video)
     if classes is None and model.has_trained_classifier:
         return [head(model.model, features).float().cpu() for head in model.network.heads]
@@ -110,6 +112,23 @@ def view_logits(
             found = fuse_logits(found, frame_logits(frozen, clips, model.model.clip.logit_scale), weight)
         logits.append(found.float().cpu())
     return logits
+
+
+def check_texts(
+    model: VideoClassifier,
+    classes: Classes | None,
+    templates: Sequence[str] | None = None,
+    fusion: float | None = None,
+) -> None:
+    """Raises ValueError for one text in place of a list, and for what would have no effect."""
+    for name, texts in (("classes", classes), ("templates", templates)):
+        if isinstance(texts, str):
+            raise ValueError(f"{name} are a list of texts, not one: {texts!r}")
+    if classes is None and model.has_trained_classifier and (templates is not None or fusion is not None):
+        raise ValueError(
+            f"{model.source} has a trained classifier, which compares no words: leave out "
+            f"{'templates' if templates is not None else 'the weight of the fusion'}"
+        )
 
 
 def default_fusion(model: VideoClassifier, classes: Classes | None, fusion: float | None) -> float:

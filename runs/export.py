@@ -121,6 +121,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.output.suffix != _SUFFIXES[options.format]:
         parser.error(f"--format {options.format} writes files that end in {_SUFFIXES[options.format]}")
+    without_effect = {
+        "--fusion": options.format == "release" and options.fusion is not None,
+        "--without-encoder": options.format != "release" and options.without_encoder,
+        "--notes": options.format != "release" and options.notes,
+    }
+    for option, given in without_effect.items():
+        if given:
+            parser.error(f"{option} has no effect on --format {options.format}: leave it out")
     return options
 
 

@@ -80,7 +80,7 @@ def _predictions(
     options: argparse.Namespace, videos: list[str], classes: list[str] | None
 ) -> Iterator[VideoResult]:
     """The result of every video, with its best classes, as it is known; drawings are saved on the way."""
-    from runs.api import check_classes  # torch is imported only now: mistakes are told before
+    from runs.api import check_classes, check_texts  # torch is imported only now: mistakes are told before
     from runs.inference.clips import ClipSettings
     from runs.inference.prediction import Question, predict_video, save_drawing
     from utils.logging import Progress
@@ -95,6 +95,10 @@ def _predictions(
     )
     try:
         check_classes(model, classes, options.fusion)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    try:
+        check_texts(model, classes, options.template, options.fusion)
     except ValueError as error:
         raise InputError(str(error)) from error
     clips = ClipSettings(model.config, options.views, options.crops)

@@ -37,7 +37,10 @@ class ClassifierGraph(nn.Module):
     """Pixels to embedding and logits, for fixed classes."""
 
     def __init__(self, model: VideoClassifier, classes: Sequence[str] | None, fusion: float) -> None:
-        """classes: words of one's own; None: the model's, if any. fusion: weight of the model's logits."""
+        """classes: words of one's own; None: the model's, if any. fusion: weight of the model's logits.
+
+        Raises ExportError for a fusion without class names.
+        """
         assert fusion == 1 or not model.tunes_clip, "a graph fuses with the CLIP that is in the model"
         super().__init__()
         self.model = _without_text_tower(model.model)
@@ -46,6 +49,12 @@ class ClassifierGraph(nn.Module):
         self.fusion = fusion
         names = [] if len(self.heads) else [classes] if classes is not None else model.class_names
         texts = [model.text_features(head) for head in names]
+        if fusion < 1 and not texts:
+            instead = "a trained classifier" if len(self.heads) else "none"
+            raise ExportError(
+                f"a weight of {fusion:g} against the frozen CLIP needs class names to compare; "
+                f"{model.source} has {instead}: leave --fusion out"
+            )
         self.own_texts = nn.ParameterList(nn.Parameter(own, requires_grad=False) for own, _ in texts)
         self.clip_texts = nn.ParameterList(nn.Parameter(clips, requires_grad=False) for _, clips in texts)
 

@@ -14,6 +14,7 @@ from datasets.decoding import open_video
 from datasets.sampling import segment_based
 from models.heads import LinearHead, Recognizer
 from runs.api import VideoClassifier, classify, embed, load_model, read_clip, view_logits
+from runs.inference.graph import ClassifierGraph, ExportError
 from tests.runs.inference.tiny import tiny_dist, tuned_clip, write_noise, write_release
 
 NAMES = ["brushing hair", "riding_a_bike", "Juggling"]
@@ -91,6 +92,10 @@ def test_what_cannot_be_compared_is_refused(model: VideoClassifier, video: Path)
         classify(model, clip)
     with pytest.raises(ValueError, match="at least two"):
         classify(model, clip, ["only one"])
+    with pytest.raises(ValueError, match="classes are a list of texts, not one: 'juggling'"):
+        classify(model, clip, "juggling")
+    with pytest.raises(ValueError, match="templates are a list of texts, not one"):
+        classify(model, clip, NAMES, templates="a photo of {}")
     with pytest.raises(ValueError, match=r"a clip is uint8 \(V,3,T,H,W\)"):
         classify(model, clip.float(), NAMES)
 
@@ -109,6 +114,12 @@ def test_verb_and_noun_heads_give_pairs(video: Path) -> None:
     assert found[0].score == pytest.approx(float(probabilities), abs=1e-6)
     with pytest.raises(ValueError, match="trained classifier"):
         classify(base, read_clip(video, base), NAMES)
+    with pytest.raises(ValueError, match="leave out the weight of the fusion"):
+        classify(base, read_clip(video, base), fusion=0.0)
+    with pytest.raises(ValueError, match="leave out templates"):
+        classify(base, read_clip(video, base), templates=["x {}"])
+    with pytest.raises(ExportError, match=r"has a trained classifier: leave --fusion out"):
+        ClassifierGraph(base, None, 0.0)
 
 
 def load_from(network: Recognizer) -> VideoClassifier:

@@ -166,6 +166,22 @@ def test_nothing_is_overwritten_and_names_must_fit(
         assert complaint in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("output", "options"),
+    [
+        ("a.safetensors", ["--fusion", "0.2"]),
+        ("a.onnx", ["--format", "onnx", "--without-encoder"]),
+        ("a.pt2", ["--format", "torch", "--notes", "x"]),
+    ],
+)
+def test_options_of_another_format_are_refused(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, options: list[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        export(model, tmp_path / output, *options)
+    assert "has no effect on --format" in capsys.readouterr().err
+
+
 def test_scores_and_configuration_leave_the_machine_behind(model: Path, tmp_path: Path) -> None:
     places = ("DATA.DATA_ROOT_DIR", "OUTPUT_DIR", "TRAIN.FEATURE_CACHE_DIR")
     named = {

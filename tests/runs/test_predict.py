@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -15,6 +16,9 @@ import pytest
 from PIL import Image
 
 from datasets.decoding import opening
+from models.heads import LinearHead, Recognizer
+from runs import predict
+from runs.api import load_model
 from runs.export import main as export
 from runs.inference import prediction
 from runs.inference.releasing import save_release
@@ -219,6 +223,19 @@ def test_a_tuned_clip_is_not_fused_with_itself(
     with pytest.raises(SystemExit):
         export([*arguments, "0.5", "--format", "torch", "--output", str(tmp_path / "graph.pt2")])
     assert "no frozen CLIP in it to take 0.5" in " ".join(capsys.readouterr().err.split())
+
+
+def test_words_for_a_trained_classifier_are_refused(
+    videos: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = load_model(model, device="cpu")
+    network = Recognizer(loaded.model, [LinearHead(32, 2)])
+    linear = replace(loaded, network=network, class_names=(("run", "jump"),))
+    monkeypatch.setattr(predict, "load_model_of", lambda options: linear)
+    known = [str(videos / "one.mp4"), "--model", str(model)]
+    assert "leave out templates" in bad([*known, "--template", "a {}", "--fusion", "0"], capsys)
+    assert "leave out the weight of the fusion" in bad([*known, "--fusion", "0"], capsys)
+    assert main(known) == 0
 
 
 def test_mistakes_are_told_without_torch(tmp_path: Path) -> None:
