@@ -103,10 +103,11 @@ class EvaluationVideos:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[VideoBatch]:
+        self.loader.report.failures.clear()  # what one evaluation could not read, the next one may
         return self.loader.batches(self._batches)
 
     def missing(self) -> Sequence[ReadFailure]:
-        """Videos of this process that could not be read."""
+        """Videos of this process that the latest evaluation could not read."""
         return list(self.loader.report.failures.values())
 
 
