@@ -237,5 +237,10 @@ def peer_loss_named() -> Iterator[None]:
 
 
 def _speaks_of_a_lost_peer(error: RuntimeError) -> bool:
+    """NCCL raises DistError, gloo a plain RuntimeError. Subclasses are other people's errors, ours among
+    them, which may well speak of a connection that timed out: one to a disk or to a store of videos.
+    """
+    if isinstance(error, dist.DistError):
+        return True
     text = str(error).lower()
-    return isinstance(error, dist.DistError) or any(mark in text for mark in PEER_LOSS_MARKS)
+    return type(error) is RuntimeError and any(mark in text for mark in PEER_LOSS_MARKS)

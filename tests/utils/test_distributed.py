@@ -30,6 +30,32 @@ def test_a_backend_that_cannot_serve_a_cpu_is_refused(monkeypatch: pytest.Monkey
         distributed.initialise("cpu", 10, backend="nccl")
 
 
+class StoreError(RuntimeError):
+    """An error of a part of ours."""
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [10.0.0.2]:4711"), True),
+        (torch.distributed.DistBackendError("NCCL error: unhandled system error"), True),
+        (torch.distributed.DistNetworkError("failed to recv, got 0 bytes"), True),
+        (StoreError("s3://bucket/v.mp4: 4 attempts failed, the last with connection timed out"), False),
+        (distributed.MainProcessError("checkpoint: Connection timed out", "CheckpointError"), False),
+        (RuntimeError("shape mismatch"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_errors_of_the_connection_itself_mean_a_lost_process(
+    error: RuntimeError, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    expected = distributed.PeerLostError if named else type(error)
+    with pytest.raises(RuntimeError) as caught, distributed.peer_loss_named():
+        raise error
+    assert type(caught.value) is expected
+
+
 class HalfFrozen(nn.Module):
     """A frozen layer below one that trains."""
 
