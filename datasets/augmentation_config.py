@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from datasets.rand_augment_description import FORM, described_numbers
 from utils.config import require
 
 
@@ -123,15 +124,13 @@ class AutoAugmentConfig:
     before_crop: bool = True
     """Whether it acts on the whole frame, before the crop."""
     type: str = "rand-m9-mstd0.5-inc1"
-    """rand-m<magnitude 0..10>[-n<operations>][-mstd<spread of the magnitude>][-inc1]."""
+    """rand-m<magnitude 0..10>[-n<operations>][-p<probability>][-mstd<spread of the magnitude>][-inc1]."""
 
     def __post_init__(self) -> None:
-        require(
-            self.type.startswith("rand-m"),
-            "TYPE",
-            f"{self.type!r} is no RandAugment description",
-            "write it like rand-m9-n2-mstd0.5-inc1",
-        )
+        try:
+            described_numbers(self.type)
+        except ValueError as error:
+            require(False, "TYPE", str(error), f"write {FORM}, such as rand-m9-n2-mstd0.5-inc1")
 
 
 @dataclass(frozen=True)

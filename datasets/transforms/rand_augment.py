@@ -7,7 +7,6 @@ without inversion and additive solarising, and with an identity."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import torch
@@ -15,12 +14,10 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from datasets.rand_augment_description import FORM, MOST_MAGNITUDE, described_numbers
 from datasets.randomness import happens, randint
 
-_NUMBER = r"\d+(?:\.\d+)?"
-_PART = re.compile(rf"(m|n|p|mstd|inc)({_NUMBER})")
 _BINS = 31
-_MOST = 10.0  # magnitudes are written on a scale from 0 to 10
 
 
 @dataclass(frozen=True)
@@ -37,16 +34,12 @@ class RandAugment:
         """Read "rand-m9-n2-p0.5-mstd0.5-inc1"; all parts but m may be left out.
 
         Raises:
-            ValueError: a part that is not understood.
+            ValueError: a part that is not understood, or a number outside its range.
         """
-        kind, *parts = description.split("-")
-        matches = [_PART.fullmatch(part) for part in parts]
-        numbers = {match[1]: float(match[2]) for match in matches if match}
-        if kind != "rand" or None in matches or "m" not in numbers or numbers["m"] > _MOST:
-            raise ValueError(
-                f"AUGMENTATION.AUTOAUGMENT.TYPE {description!r} is not understood: "
-                "write rand-m<magnitude 0..10>[-n<operations>][-p<probability>][-mstd<spread>][-inc1]"
-            )
+        try:
+            numbers = described_numbers(description)
+        except ValueError as error:
+            raise ValueError(f"AUGMENTATION.AUTOAUGMENT.TYPE {error}: write {FORM}") from error
         return cls(
             magnitude=numbers["m"],
             magnitude_std=numbers.get("mstd", 0.0),
@@ -59,7 +52,9 @@ class RandAugment:
         clip = tv_tensors.Video(frames.permute(0, 3, 1, 2))
         for _ in range(self.num_operations):
             noise = float(torch.randn((), generator=generator))
-            level = min(max(self.magnitude + self.magnitude_std * noise, 0.0), _MOST) / _MOST
+            level = (
+                min(max(self.magnitude + self.magnitude_std * noise, 0.0), MOST_MAGNITUDE) / MOST_MAGNITUDE
+            )
             applied = happens(self.probability, generator)
             seed = randint(0, 2**62, generator)
             if applied:

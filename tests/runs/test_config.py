@@ -89,6 +89,12 @@ def test_defaults_are_a_valid_run() -> None:
         ("TEST.ON_UNREADABLE ignore", "TEST.ON_UNREADABLE", "skip"),
         ("AUGMENTATION.FLIP_PROB 2", "AUGMENTATION.FLIP_PROB", "from 0 to 1"),
         ("AUGMENTATION.AUTOAUGMENT.TYPE auto", "AUGMENTATION.AUTOAUGMENT.TYPE", "rand-m9"),
+        (
+            "AUGMENTATION.AUTOAUGMENT.TYPE rand-m15-n2",
+            "AUGMENTATION.AUTOAUGMENT.TYPE",
+            "15 is not in 0 to 10",
+        ),
+        ("AUGMENTATION.AUTOAUGMENT.TYPE rand-m9-n0", "AUGMENTATION.AUTOAUGMENT.TYPE", "rand-m9-n2"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_with_a_remedy(pairs: str, key: str, remedy: str) -> None:

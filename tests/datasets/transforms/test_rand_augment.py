@@ -14,7 +14,9 @@ def test_the_description_is_read_part_by_part() -> None:
     assert RandAugment.from_description("rand-m7-n4-p0.8") == RandAugment(7, 0.0, 4, 0.8)
 
 
-@pytest.mark.parametrize("description", ["rand", "rand-m11", "rand-m9-x3", "augmix-m3", "rand-n2"])
+@pytest.mark.parametrize(
+    "description", ["rand", "rand-m11", "rand-m9-x3", "augmix-m3", "rand-n2", "rand-m9-p2"]
+)
 def test_other_descriptions_are_refused(description: str) -> None:
     with pytest.raises(ValueError, match="AUTOAUGMENT.TYPE"):
         RandAugment.from_description(description)
