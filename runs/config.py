@@ -73,7 +73,7 @@ class RunConfig:
     dist_timeout: float = 900.0
     """Seconds without an answer after which another process of the run counts as lost."""
     random_seed: int = 0
-    """Seed of everything random."""
+    """Seed of everything random, from 0 to 2^63 - 1."""
     log_period: int = 10
     """Optimizer steps between two lines of progress in the log."""
     log_model_info: bool = True
@@ -96,7 +96,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         require(bool(self.output_dir), "OUTPUT_DIR", "no folder given", "name the folder for results")
         require(self.log_period >= 1, "LOG_PERIOD", f"{self.log_period} is not positive", "10 is usual")
-        require(self.random_seed >= 0, "RANDOM_SEED", f"{self.random_seed} is negative", "give 0 or more")
+        seed = self.random_seed
+        require(0 <= seed < 2**63, "RANDOM_SEED", f"{seed} is not in 0 to 2^63 - 1", "0 is the default")
         require(self.dist_timeout > 0, "DIST_TIMEOUT", f"{self.dist_timeout} is not positive", "900 is usual")
         gpus = self.num_gpus
         require(gpus is None or gpus >= 0, "NUM_GPUS", f"{gpus} is negative", "null: all visible; 0: the CPU")

@@ -85,6 +85,8 @@ def test_defaults_are_a_valid_run() -> None:
         ("OPTIMIZER.MIN_LR 1", "OPTIMIZER.MIN_LR", "cosine"),
         ("OPTIMIZER.BASE_LR 0", "OPTIMIZER.BASE_LR", "3.2e-5"),
         ("NUM_GPUS -1", "NUM_GPUS", "the CPU"),
+        ("RANDOM_SEED -1", "RANDOM_SEED", "0 to 2^63 - 1"),
+        ("RANDOM_SEED 10000000000000000000", "RANDOM_SEED", "0 to 2^63 - 1"),
         ("TEST.NUM_SPATIAL_CROPS 2", "TEST.NUM_SPATIAL_CROPS", "1, 3"),
         ("TEST.ON_UNREADABLE ignore", "TEST.ON_UNREADABLE", "skip"),
         ("AUGMENTATION.FLIP_PROB 2", "AUGMENTATION.FLIP_PROB", "from 0 to 1"),
