@@ -120,6 +120,7 @@ class RunConfig:
         self._check_frozen_precision()
         self._check_feature_cache()
         self._check_crops()
+        self._check_batch_aug()
         self._check_mixing()
         self._check_retrieval()
 
@@ -185,6 +186,16 @@ class RunConfig:
                 f"{size} pixels cannot be cut into the {patch}-pixel patches of {architecture}",
                 f"take a multiple of {patch}, such as {max(1, size // patch) * patch}",
             )
+
+    def _check_batch_aug(self) -> None:
+        batch, repeats = self.train.batch_size, self.augmentation.batch_aug
+        clips = repeats.num_clips_per_video
+        require(
+            not (self.train.enable and repeats.enable) or batch % clips == 0,
+            "TRAIN.BATCH_SIZE",
+            f"{batch} clips are not whole videos of AUGMENTATION.BATCH_AUG.NUM_CLIPS_PER_VIDEO {clips} each",
+            f"take a multiple of {clips}: the batch counts clips",
+        )
 
     def _check_mixing(self) -> None:
         batch, micro = self.train.batch_size, self.train.micro_batch_size

@@ -109,6 +109,17 @@ def test_a_setting_that_cannot_work_is_refused_with_a_remedy(pairs: str, key: st
     assert remedy in problem.remedy or remedy in problem.message
 
 
+def test_a_batch_holds_whole_videos_of_repeated_clips() -> None:
+    repeats = ["AUGMENTATION.BATCH_AUG.ENABLE", "true", "AUGMENTATION.BATCH_AUG.NUM_CLIPS_PER_VIDEO", "4"]
+    load_run_config(None, [*repeats, "TRAIN.BATCH_SIZE", "8"])
+    load_run_config(None, [*repeats, "TRAIN.BATCH_SIZE", "2", "TRAIN.ENABLE", "false"])
+    for batch in ("2", "6"):
+        with pytest.raises(
+            ConfigError, match=r"TRAIN.BATCH_SIZE: \d clips are not whole videos of .* 4 each"
+        ):
+            load_run_config(None, [*repeats, "TRAIN.BATCH_SIZE", batch])
+
+
 def test_mixing_groups_must_fit_batch_and_micro_batch() -> None:
     mixing = ["AUGMENTATION.MIXUP.ENABLE", "true"]
     load_run_config(None, [*mixing, "TRAIN.BATCH_SIZE", "8", "TRAIN.MICRO_BATCH_SIZE", "8"])
