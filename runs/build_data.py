@@ -47,7 +47,8 @@ from utils.config import ConfigError
 def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
     """The annotation lists that a run needs, by "train", "validation" and "test".
 
-    Raises AnnotationError when one is missing, empty or wrong, or when their classes differ.
+    Raises AnnotationError when one is missing, empty or wrong, or when their classes differ, and ConfigError
+    for flip pairs of classes that are none.
     """
     splits = {}
     if config.train.enable:
@@ -60,6 +61,8 @@ def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
         if "train" in splits:
             check_same_classes(splits["train"], splits[other])
     _check_missing(config, splits)
+    if "train" in splits:
+        build_flip(config, splits["train"])  # pairs that the classes cannot have are told before any work
     if config.task_type == "retrieval" and config.retrieval.captions == "all" and "train" in splits:
         splits["train"] = one_record_per_caption(splits["train"])
     return splits
@@ -291,13 +294,23 @@ def build_flip(config: RunConfig, split: AnnotatedSplit) -> Flip:
         # By name: the classes may be one half of the data set's, or in an order of one's own.
         names = split.class_names[0] if len(split.class_names) == 1 else ()
         pairs = horizontal_flip_pairs(config.train.dataset, names)
-    elif len(split.class_names) == 1:
-        _check_flip_pairs(pairs, len(split.class_names[0]))
+    else:
+        _check_flip_pairs(pairs, [len(names) for names in split.class_names])
     forbidden = config.train.dataset == "ssv2" and not augmentation.ssv2_flip
     return Flip(0.0 if forbidden else augmentation.flip_prob, pairs)
 
 
-def _check_flip_pairs(pairs: Sequence[tuple[int, int]], num_classes: int) -> None:
+def _check_flip_pairs(pairs: Sequence[tuple[int, int]], heads: Sequence[int]) -> None:
+    """heads: classes of each. Raises ConfigError."""
+    if not pairs or not heads:
+        return
+    if len(heads) > 1:
+        raise ConfigError(
+            f"pairs are of the classes of one head, and a video of the training list has {len(heads)} labels",
+            key="AUGMENTATION.FLIP_LABEL_PAIRS",
+            remedy="leave it out; where mirrored clips would be wrong, set AUGMENTATION.FLIP_PROB to 0",
+        )
+    (num_classes,) = heads
     outside = [pair for pair in pairs if not all(0 <= label < num_classes for label in pair)]
     if outside:
         raise ConfigError(

@@ -98,6 +98,15 @@ def test_flip_pairs_of_the_configuration_stay_as_they_are(config_of: ConfigOf) -
         build_flip(config, _ssv2(("a", "b")))
 
 
+def test_flip_pairs_are_of_one_head(config_of: ConfigOf) -> None:
+    actions = AnnotatedSplit(
+        "epic100", "train", [VideoRecord("1.mp4", (0, 1))], (("cut", "wash"), ("a", "b"))
+    )
+    assert build_flip(config_of(), actions).label_pairs == ()
+    with pytest.raises(ConfigError, match=r"FLIP_LABEL_PAIRS.*has 2 labels\n.*leave it out"):
+        build_flip(config_of(AUGMENTATION__FLIP_LABEL_PAIRS="[[0, 1]]"), actions)
+
+
 def test_mixing_groups_are_numbered_in_the_global_batch(
     config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

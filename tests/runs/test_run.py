@@ -155,6 +155,7 @@ def test_a_trained_checkpoint_is_tested_alone_and_starts_another_run(
         ({"VIDEO.HEAD.NUM_CLASSES": "5"}, "5"),
         ({"TRAIN.BATCH_SIZE": "64"}, "20 training videos do not fill one batch of 64"),
         ({"NUM_GPUS": "99"}, "NUM_GPUS"),
+        ({"AUGMENTATION.FLIP_LABEL_PAIRS": "[[0, 7]]"}, "[0, 7] is no pair of the 3 classes"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_written(
