@@ -69,7 +69,7 @@ class RunConfig:
     num_gpus: int | None = None
     """GPUs of this machine to use; null: all that are visible; 0: the CPU."""
     dist_backend: Literal["auto", "nccl", "gloo"] = "auto"
-    """How processes talk to each other; auto: nccl on GPUs, gloo on the CPU."""
+    """How processes talk to each other; auto: nccl on GPUs, gloo on the CPU, which nccl cannot serve."""
     dist_timeout: float = 900.0
     """Seconds without an answer after which another process of the run counts as lost."""
     random_seed: int = 0

@@ -49,12 +49,23 @@ def start_process(config: RunConfig) -> torch.device:
         stop_with_launcher()
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    backend = "" if config.dist_backend == "auto" else config.dist_backend
-    distributed.initialise(device.type, config.dist_timeout, backend)
+    distributed.initialise(device.type, config.dist_timeout, _backend(config.dist_backend, device))
     allow_tf32(config.train.tf32)
     deterministic_kernels(config.train.deterministic)
     seed_everything(config.random_seed)  # alike everywhere: new weights must be the same in all processes
     return device
+
+
+def _backend(asked: str, device: torch.device) -> str:
+    """The backend to join the others with; "" for the device's own. Files of the original release say nccl
+    whatever the machine, and load as they are.
+    """
+    if device.type == "cpu" and asked == "nccl" and distributed.launched_by_elastic():
+        if os.environ["RANK"] == "0":
+            text = "DIST_BACKEND nccl is for GPUs: these processes on the CPU talk through gloo"
+            print_block("warning", text)
+        return ""
+    return "" if asked == "auto" else asked
 
 
 def stop_with_launcher() -> None:

@@ -115,6 +115,12 @@ def test_a_lost_process_ends_the_run_with_a_clear_message(pairs_of: Pairs, tmp_p
     assert "goes on from the newest checkpoint" in run.text()
 
 
+def test_processes_on_the_cpu_talk_through_gloo_where_a_release_file_says_nccl(pairs_of: Pairs) -> None:
+    run = start_run(pairs_of(DIST_BACKEND="nccl", OPTIMIZER__MAX_EPOCH="1"), 2)
+    assert run.codes() == [0, 0], run.text()
+    assert run.text().count("DIST_BACKEND nccl is for GPUs") == 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
