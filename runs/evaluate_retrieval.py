@@ -145,8 +145,8 @@ class RetrievalEvaluator:
     def _store_texts(self, queries: Queries, folder: Path) -> _Layout:
         """Features of this process's texts into files."""
         tables = _Tables(folder, "text", len(queries.owners))
-        own = torch.arange(distributed.rank(), len(queries.owners), distributed.world_size())
-        for items in own.split(_TEXTS_AT_A_TIME):
+        own = torch.arange(len(queries.owners))[distributed.rank() :: distributed.world_size()]
+        for items in own.split(_TEXTS_AT_A_TIME) if len(own) else ():
             with self.precision.autocast():
                 features = self.network.embed_texts(queries.tokens[items].to(self.device))
             tables.write(items, features)

@@ -132,6 +132,16 @@ def test_lists_without_captions_are_an_error(retrieval_pairs: Pairs, tiny_videos
     assert "have no caption" in run.text()
 
 
+def test_fewer_texts_and_videos_than_processes_are_ranked(retrieval_pairs: Pairs, tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("path,caption\nval00.mp4,red noise\nval01.mp4,green noise\n")
+    one = retrieval_pairs("one", **STAN, DATA__VAL_LIST=str(tmp_path / "few.csv"))
+    four = {**one, "OUTPUT_DIR": str(tmp_path / "four")}
+    for pairs, processes in ((one, 1), (four, 4)):
+        run = start_run(pairs, processes)
+        assert set(run.codes()) == {0}, run.text()
+    assert scores_of(four["OUTPUT_DIR"]) == scores_of(one["OUTPUT_DIR"])
+
+
 def test_captions_of_videos_that_are_not_there_are_an_error(
     retrieval_pairs: Pairs, caption_lists: Path, tmp_path: Path
 ) -> None:
