@@ -119,6 +119,7 @@ class Evl(VideoModel):
     """A frozen CLIP image tower read by a decoder."""
 
     in_joint_space = False
+    takes_any_crop = False  # its tables of offsets fit one grid of patches
 
     def __init__(self, clip: Clip, config: EvlConfig, *, frames: int, alpha: int = 1) -> None:
         """frames: T, the frames that are shown to the model: every α-th of a clip's. Raises ValueError for

@@ -52,6 +52,8 @@ class VideoModel(nn.Module):
 
     in_joint_space: ClassVar[bool] = True
     """Whether the features can be compared with texts; otherwise they are D wide, for a linear head."""
+    takes_any_crop: ClassVar[bool] = True
+    """Whether clips may be larger or smaller than the images that CLIP was trained on."""
 
     def __init__(self, clip: Clip, *, alpha: int = 1) -> None:
         """alpha: CLIP sees every α-th frame of a clip."""

@@ -115,6 +115,14 @@ def test_a_method_goes_through_all_commands(
         assert one["score"] == pytest.approx(other["score"], rel=1e-5)
 
 
+def test_a_crop_that_does_not_fit_a_method_is_told_before_the_first_clip(pairs_of: Pairs) -> None:
+    crops = {"DATA.TEST_SCALE": "64", "DATA.TEST_CROP_SIZE": "64"}
+    run = start_run({**pairs_of(), "MODEL.NAME": "evl", **METHODS["evl"], **crops})
+    assert run.codes() == [2], run.text()
+    assert "DATA.TEST_CROP_SIZE: 64 pixels given" in run.text() and "TEST_CROP_SIZE to 32" in run.text()
+    assert "Traceback" not in run.text()
+
+
 def test_the_frozen_clip_goes_through_all_that_need_no_training(
     pairs_of: Pairs, clips: dict[str, str], tmp_path: Path
 ) -> None:
