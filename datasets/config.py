@@ -61,8 +61,8 @@ class DataConfig:
     class_half: Literal["all", "base", "novel"] = "all"
     """Base-to-novel: the half of the classes that is trained on, or the other one, for testing alone."""
     exclude_list: str = ""
-    """List of unreadable videos, as `runs/prepare.py check` writes it: left out of training, and missing in
-    evaluation."""
+    """List of unreadable videos, as `runs/prepare.py check` writes it: left out of training, and counted as
+    missing in evaluation, whatever TEST.ON_UNREADABLE says of others."""
     cache_dir: str = ""
     """Folder in which videos from a remote root are kept; empty: a folder in the user's cache."""
     cache_size_gb: float = 50.0

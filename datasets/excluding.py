@@ -21,6 +21,20 @@ def without_bad_videos(split: AnnotatedSplit, bad: Mapping[str, str]) -> Annotat
     return replace(split, records=records, missing=missing, notes=(*split.notes, note))
 
 
+def with_bad_videos_noted(split: AnnotatedSplit, bad: Mapping[str, str]) -> AnnotatedSplit:
+    """The same videos, and a note of how many of them are in ``bad`` and will be missing.
+
+    Raises ValueError when all are.
+    """
+    count = len(rows_of_bad_videos(split, bad))
+    if not count:
+        return split
+    if count == len(split):
+        raise ValueError(f"DATA.EXCLUDE_LIST leaves none of the {count} videos of {split.source}")
+    note = f"{count} of {len(split)} videos count as missing, as DATA.EXCLUDE_LIST says"
+    return replace(split, notes=(*split.notes, note))
+
+
 def rows_of_bad_videos(split: AnnotatedSplit, bad: Mapping[str, str]) -> dict[int, str]:
     """{row: reason} of the split's videos that are in ``bad``: they need not be opened to know."""
     return {

@@ -9,7 +9,7 @@ attempt); in testing it stops the run, or is passed over as missing, never repla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol
 
@@ -64,7 +64,8 @@ class VideoDataset(Dataset[VideoSample]):
     records: rows of the annotation list. open_video: path of a record → reader. sampling, transform: which
     frames, and what becomes of them. seed: of everything random. num_clips: clips per video, random repeats
     in training, views spread over the video in testing. mirrored_labels: labels of a video to those of its
-    mirror image; None: they are the same."""
+    mirror image; None: they are the same. known_bad: rows that somebody has said to be unreadable, with the
+    reason: missing in testing whatever on_unreadable says."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class VideoDataset(Dataset[VideoSample]):
         num_clips: int = 1,
         on_unreadable: OnUnreadable | None = None,
         mirrored_labels: Callable[[Sequence[int]], tuple[int, ...]] | None = None,
+        known_bad: Mapping[int, str] | None = None,
     ) -> None:
         on_unreadable = on_unreadable or ("replace" if training else "stop")
         if on_unreadable == "replace" and not training:
@@ -87,7 +89,8 @@ class VideoDataset(Dataset[VideoSample]):
         self.records = PackedRecords(records)
         self.training = training
         self.on_unreadable: OnUnreadable = on_unreadable
-        self.unreadable: dict[int, str] = {}
+        self._known_bad = frozenset(known_bad or ())
+        self.unreadable: dict[int, str] = dict(known_bad or {})
         """Rows that are known to be unreadable, with the reason; they are not opened again."""
         self.before_read: Callable[[int], None] | None = None
         """Called with the row of every video just before it is opened."""
@@ -116,7 +119,7 @@ class VideoDataset(Dataset[VideoSample]):
             failure = ReadFailure(row, error.path, str(error), epoch)
         if self.on_unreadable == "replace":
             return self._replace(failure)
-        if self.on_unreadable == "skip":
+        if self.on_unreadable == "skip" or row in self._known_bad:
             return VideoSample(row, None, (), are_views=True, failures=(failure,))
         raise UnreadableVideoError(
             f"video {row} of the list: {failure.reason}. To test without such videos, and have the score "

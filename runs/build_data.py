@@ -39,7 +39,13 @@ from runs.config import RunConfig
 from runs.custom import load_custom_components
 from runs.timetable import Timetable
 from runs.video_data import EvaluationVideos, PrepareClips, TrainingSteps
-from runs.video_source import build_video_source, folder_of_files, known_bad_videos, without_known_bad
+from runs.video_source import (
+    build_video_source,
+    folder_of_files,
+    known_bad_videos,
+    with_known_bad_noted,
+    without_known_bad,
+)
 from utils import distributed
 from utils.config import ConfigError
 
@@ -61,6 +67,8 @@ def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
         if "train" in splits:
             check_same_classes(splits["train"], splits[other])
     _check_missing(config, splits)
+    for use in splits.keys() - {"train"}:
+        splits[use] = with_known_bad_noted(config, splits[use])
     if "train" in splits:
         build_flip(config, splits["train"])  # pairs that the classes cannot have are told before any work
     if config.task_type == "retrieval" and config.retrieval.captions == "all" and "train" in splits:
@@ -225,8 +233,8 @@ def build_evaluation_videos(config: RunConfig, split: AnnotatedSplit, *, final: 
         training=False,
         num_clips=clips,
         on_unreadable=config.test.on_unreadable,
+        known_bad=rows_of_bad_videos(split, known_bad_videos(config)),
     )
-    dataset.unreadable.update(rows_of_bad_videos(split, known_bad_videos(config)))
     return EvaluationVideos(_loader(config, dataset), config.test.batch_size, clips * crops)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from datasets.annotations.files import is_url
 from datasets.decoding import open_video
 from datasets.decoding.opening import choose_decoder
-from datasets.excluding import without_bad_videos
+from datasets.excluding import with_bad_videos_noted, without_bad_videos
 from datasets.preparation.journal import read_bad_list
 from datasets.records import AnnotatedSplit
 from datasets.remote import FileCache, VideoSource, default_cache_folder
@@ -73,5 +73,15 @@ def without_known_bad(config: RunConfig, split: AnnotatedSplit) -> AnnotatedSpli
     bad = known_bad_videos(config)
     try:
         return without_bad_videos(split, bad) if bad else split
+    except ValueError as error:
+        raise ConfigError(str(error), key="DATA.EXCLUDE_LIST") from error
+
+
+def with_known_bad_noted(config: RunConfig, split: AnnotatedSplit) -> AnnotatedSplit:
+    """An evaluation split with a note of its videos that are in DATA.EXCLUDE_LIST. Raises ConfigError when
+    all are.
+    """
+    try:
+        return with_bad_videos_noted(split, known_bad_videos(config))
     except ValueError as error:
         raise ConfigError(str(error), key="DATA.EXCLUDE_LIST") from error

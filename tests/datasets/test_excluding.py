@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datasets.excluding import rows_of_bad_videos, without_bad_videos
+from datasets.excluding import rows_of_bad_videos, with_bad_videos_noted, without_bad_videos
 from datasets.records import AnnotatedSplit, VideoRecord
 
 SPLIT = AnnotatedSplit(
@@ -31,3 +31,8 @@ def test_nothing_left_is_an_error() -> None:
 def test_evaluation_keeps_their_rows() -> None:
     rows = rows_of_bad_videos(SPLIT, {"a.mp4": "no moov atom"})
     assert rows == {0: "DATA.EXCLUDE_LIST: no moov atom", 2: "DATA.EXCLUDE_LIST: no moov atom"}
+    noted = with_bad_videos_noted(SPLIT, {"a.mp4": "no moov atom"})
+    assert noted.records == SPLIT.records and "2 of 4 videos count as missing" in noted.notes[-1]
+    assert with_bad_videos_noted(SPLIT, {"elsewhere.mp4": "empty"}) is SPLIT
+    with pytest.raises(ValueError, match=r"DATA\.EXCLUDE_LIST leaves none"):
+        with_bad_videos_noted(SPLIT, {"a.mp4": "", "b.mp4": "", "c.mp4": ""})

@@ -190,6 +190,19 @@ def test_unreadable_videos_stop_a_test_and_are_replaced_in_training(
     )
 
 
+def test_known_bad_videos_are_missing_in_testing_and_do_not_stop_it(pairs_of: Pairs, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("path,problem\nval03.mp4,no moov atom\n")
+    pairs = pairs_of(DATA__EXCLUDE_LIST=str(bad), OPTIMIZER__MAX_EPOCH="1")
+    run = start_run(pairs)
+    assert run.codes() == [0], run.text()
+    assert "validation: 1 of 7 videos count as missing, as DATA.EXCLUDE_LIST says" in run.text()
+    facts = json.loads(Path(pairs["OUTPUT_DIR"], "summary.json").read_text())["test"]
+    assert facts["videos_evaluated"] == 6 and [item["path"] for item in facts["videos_missing"]] == [
+        "val03.mp4"
+    ]
+
+
 def test_tensorboard_gets_numbers_pictures_and_clips(pairs_of: Pairs) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     pairs = pairs_of(TENSORBOARD__ENABLE="true", OPTIMIZER__MAX_EPOCH="1")
