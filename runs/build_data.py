@@ -59,7 +59,7 @@ def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
     splits = {}
     if config.train.enable:
         name = config.train.dataset
-        splits["train"] = without_known_bad(config, _load(config, name, "train", config.data.train_list))
+        splits["train"] = _load(config, name, "train", config.data.train_list, leave_out_bad=True)
         splits["validation"] = _load(config, name, evaluation_split(name), config.data.val_list)
     if config.test.enable:
         splits["test"] = load_test_split(config)
@@ -107,8 +107,12 @@ def _check_missing(config: RunConfig, splits: Mapping[str, AnnotatedSplit]) -> N
         )
 
 
-def _load(config: RunConfig, dataset: str, split: str, list_file: str) -> AnnotatedSplit:
+def _load(
+    config: RunConfig, dataset: str, split: str, list_file: str, *, leave_out_bad: bool = False
+) -> AnnotatedSplit:
     loaded = _read(config, dataset, split, list_file)
+    if leave_out_bad:  # before shots are drawn: of each class that many that can be read
+        loaded = without_known_bad(config, loaded)
     return restrict(
         loaded,
         config.data,

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from datasets.annotations import AnnotationError
 from datasets.batch import VideoBatch
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from runs.build import build_schedule, build_trackers, build_workplace, group_settings
-from runs.build_data import build_flip, build_prepare, build_timetable, micro_batch_size
+from runs.build_data import build_flip, build_prepare, build_timetable, load_splits, micro_batch_size
 from runs.build_model import build_network
 from runs.config import RunConfig, load_run_config
 from runs.output_folder import OutputFolder
@@ -70,6 +71,17 @@ def test_batches_of_repeated_clips_count_clips(config_of: ConfigOf, monkeypatch:
     monkeypatch.setattr(distributed, "world_size", lambda: 4)
     with pytest.raises(ConfigError, match="8 clips cannot be split over 4 processes in 4s"):
         micro_batch_size(config)
+
+
+def test_shots_are_drawn_from_videos_that_are_not_left_out(config_of: ConfigOf, tmp_path: Path) -> None:
+    bad = [f"train{row:02d}.mp4" for row in (0, 3, 6)]  # of the first class
+    (tmp_path / "bad.csv").write_text("path,problem\n" + "".join(f"{path},torn\n" for path in bad))
+    config = config_of(DATA__SHOTS="4", DATA__EXCLUDE_LIST=str(tmp_path / "bad.csv"))
+    drawn = load_splits(config)["train"].records
+    assert sorted(record.labels[0] for record in drawn) == [0] * 4 + [1] * 4 + [2] * 4
+    assert not {record.path for record in drawn} & set(bad)
+    with pytest.raises(AnnotationError, match=r"fewer than 5 videos: colour 0 \(4\)"):
+        load_splits(config_of(DATA__SHOTS="5", DATA__EXCLUDE_LIST=str(tmp_path / "bad.csv")))
 
 
 SSV2_PAIRS = ((86, 87), (93, 94), (166, 167))
