@@ -62,7 +62,8 @@ class CheckpointFolder:
         size = write_checkpoint(path, state)
         if best:
             self.point_best_to(path)
-        for old in self.paths()[: -self.keep]:
+        # files of later steps are torn ones that a resumed run has passed over: they keep nothing alive
+        for old in [saved for saved in self.paths() if saved <= path][: -self.keep]:
             old.unlink(missing_ok=True)
         return size
 

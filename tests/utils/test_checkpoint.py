@@ -131,6 +131,20 @@ def test_newest_valid_names_and_passes_over_a_torn_one(tmp_path: Path) -> None:
         folder.newest_valid()
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_torn_file_of_a_later_step_pushes_no_whole_one_out(tmp_path: Path, keep: int) -> None:
+    folder = CheckpointFolder(tmp_path, keep=keep)
+    folder.save({"step": 200}, 200)
+    folder.path_of(300).write_bytes(b"torn")
+    for step in (250, 299):
+        folder.save({"step": step}, step)
+        found = folder.newest_valid()
+        assert found is not None and found.state == {"step": step}
+    folder.save({"step": 350}, 350)
+    folder.save({"step": 400}, 400)
+    assert folder.paths() == [folder.path_of(350), folder.path_of(400)][-keep:]
+
+
 class HalfFrozen(nn.Module):
     """A frozen layer, one with buffers and one that trains."""
 
