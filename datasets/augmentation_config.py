@@ -90,7 +90,8 @@ class RandomErasingConfig:
     count: tuple[int, int] = (1, 1)
     """Least and greatest number of rectangles."""
     num_splits: int = 1
-    """Repeated augmentation: the first 1/NUM_SPLITS of the clips stays clean; 0 and 1: none does."""
+    """With AUGMENTATION.BATCH_AUG: the first 1/NUM_SPLITS of a video's clips stays clean; 0 and 1: none
+    does."""
     area_range: tuple[float, float] = (0.02, 0.33)
     """Range of a rectangle's area as a share of the frame."""
     min_aspect: float = 0.3
@@ -199,6 +200,16 @@ class AugmentationConfig:
             "LABEL_SMOOTHING",
             f"{smoothing} is not in [0, 1)",
             "0.1 is the published value",
+        )
+        erasing, repeats = self.random_erasing, self.batch_aug
+        require(
+            not erasing.enable
+            or erasing.num_splits <= 1
+            or (repeats.enable and repeats.num_clips_per_video > 1),
+            "RANDOM_ERASING.NUM_SPLITS",
+            f"the first 1/{erasing.num_splits} of a video's clips is to stay clean, but a video gives one: "
+            "nothing would be erased",
+            "set it to 1, or turn on AUGMENTATION.BATCH_AUG",
         )
         low, high = self.ratio
         require(0 < low <= high, "RATIO", f"[{low}, {high}] is no range of ratios", "0 < low <= high")

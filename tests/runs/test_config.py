@@ -120,6 +120,14 @@ def test_a_batch_holds_whole_videos_of_repeated_clips() -> None:
             load_run_config(None, [*repeats, "TRAIN.BATCH_SIZE", batch])
 
 
+def test_some_clips_of_a_video_stay_clean_only_where_there_are_several() -> None:
+    erasing = ["AUGMENTATION.RANDOM_ERASING.NUM_SPLITS", "2", "AUGMENTATION.RANDOM_ERASING.ENABLE", "true"]
+    load_run_config(None, [*erasing, "AUGMENTATION.BATCH_AUG.ENABLE", "true"])
+    load_run_config(None, [*erasing[:-1], "false"])
+    with pytest.raises(ConfigError, match=r"RANDOM_ERASING.NUM_SPLITS: .* nothing would be erased"):
+        load_run_config(None, erasing)
+
+
 def test_mixing_groups_must_fit_batch_and_micro_batch() -> None:
     mixing = ["AUGMENTATION.MIXUP.ENABLE", "true"]
     load_run_config(None, [*mixing, "TRAIN.BATCH_SIZE", "8", "TRAIN.MICRO_BATCH_SIZE", "8"])
