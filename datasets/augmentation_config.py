@@ -28,8 +28,8 @@ class MixupConfig:
     switch_prob: float = 0.5
     """Probability of cutmix instead of mixup where both are on."""
     group_size: int = 32
-    """Clips of the global batch that mix among each other; the draws do not depend on the number of
-    processes."""
+    """Clips of the global batch that mix among each other, 2 or more; the draws do not depend on the number
+    of processes."""
 
     def __post_init__(self) -> None:
         _require_share("PROB", self.prob)

@@ -49,6 +49,11 @@ from runs.video_source import (
 from utils import distributed
 from utils.config import ConfigError
 
+_GROUP_REMEDY = (
+    " and set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of that above 1; or, for 1 clip at a time, turn off "
+    "AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX"
+)
+
 
 def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
     """The annotation lists that a run needs, by "train", "validation" and "test".
@@ -181,8 +186,7 @@ def micro_batch_size(config: RunConfig) -> int:
             f"the {share} clips of each of {world} processes cannot be taken {micro} at a time"
             + (f" in groups of {group} for mixing" if group > 1 else ""),
             key="TRAIN.MICRO_BATCH_SIZE",
-            remedy="take a divisor of the clips of a process"
-            + (" and set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of that" if group > 1 else ""),
+            remedy="take a divisor of the clips of a process" + (_GROUP_REMEDY if group > 1 else ""),
         )
     return micro
 

@@ -202,6 +202,13 @@ class RunConfig:
         group = min(self.augmentation.mixup.group_size, batch)
         if not self.augmentation.mixes:
             return
+        without = "turn off AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX"
+        require(
+            group > 1 or not self.train.enable,
+            "AUGMENTATION.MIXUP.GROUP_SIZE" if batch > 1 else "TRAIN.BATCH_SIZE",
+            "1 clip alone has none to be mixed with",
+            f"take 2 or more, or {without}",
+        )
         require(
             batch % group == 0,
             "TRAIN.BATCH_SIZE",
@@ -212,7 +219,9 @@ class RunConfig:
             micro is None or micro % group == 0,
             "TRAIN.MICRO_BATCH_SIZE",
             f"{micro} clips are not whole groups of AUGMENTATION.MIXUP.GROUP_SIZE {group} for mixing",
-            f"set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of {micro}",
+            f"set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of {micro} above 1"
+            if micro != 1
+            else f"take 2 or more, or {without}: 1 clip alone has none to be mixed with",
         )
 
     def _check_retrieval(self) -> None:

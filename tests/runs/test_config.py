@@ -137,6 +137,12 @@ def test_mixing_groups_must_fit_batch_and_micro_batch() -> None:
     with pytest.raises(ConfigError, match="TRAIN.BATCH_SIZE: 48 clips cannot be cut"):
         load_run_config(None, [*mixing, "TRAIN.BATCH_SIZE", "48"])
     load_run_config(None, ["TRAIN.BATCH_SIZE", "48"])
+    load_run_config(None, [*mixing, "AUGMENTATION.MIXUP.GROUP_SIZE", "1", "TRAIN.ENABLE", "false"])
+    with pytest.raises(ConfigError, match="MIXUP.GROUP_SIZE: 1 clip alone has none to be mixed with"):
+        load_run_config(None, [*mixing, "AUGMENTATION.MIXUP.GROUP_SIZE", "1", "TRAIN.MICRO_BATCH_SIZE", "1"])
+    for words in (["TRAIN.BATCH_SIZE", "1"], ["TRAIN.MICRO_BATCH_SIZE", "1"]):
+        with pytest.raises(ConfigError, match=r"(?s)SIZE: 1 clip.*remedy: take 2 or more, or turn off"):
+            load_run_config(None, [*mixing, *words])
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ def test_processes_on_the_cpu_talk_through_gloo_where_a_release_file_says_nccl(p
             "9 clips cannot be split over 2",
         ),
         ({"AUGMENTATION__MIXUP__GROUP_SIZE": "8"}, "cannot be taken 4 at a time in groups of 8"),
+        ({"TRAIN__BATCH_SIZE": "2"}, "or, for 1 clip at a time, turn off AUGMENTATION.MIXUP"),
     ],
 )
 def test_impossible_splits_are_errors_before_anything_is_written(
