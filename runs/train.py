@@ -100,6 +100,7 @@ class Trainer:
 
         Raises RunStopped after a signal (state saved), NonFiniteLossError, and what reading data raises.
         """
+        self.stopwatch.lap()  # the time before is that of building
         with StopSignals(announces=distributed.is_main()) as signals:
             while True:
                 loop, first_step = self.timetable.locate(self.progress.step)

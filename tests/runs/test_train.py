@@ -111,6 +111,14 @@ def test_validation_and_checkpoints_come_when_they_are_due(tmp_path: Path) -> No
     assert read_checkpoint(trainer.checkpoints.best)["progress"]["step"] == 12
 
 
+def test_the_time_before_the_first_step_is_not_one_of_training(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path, timetable=toy_timetable(1), log_period=1)
+    trainer.stopwatch._lap_started -= 1000.0
+    trainer.run()
+    assert 0 < trainer.progress.seconds < 500
+    assert trainer.watch._metrics.read("train")[0]["clips_per_second"] > 1
+
+
 def test_a_signal_during_a_validation_stops_at_once_and_it_is_done_again(tmp_path: Path) -> None:
     def interrupted() -> float:
         os.kill(os.getpid(), signal.SIGTERM)
