@@ -107,6 +107,7 @@ class Trainer:
                 if loop > self.progress.closed_loops:
                     self._close_loop(loop, signals)
                 if loop == self.timetable.loops:
+                    self._heed_late(signals)
                     return
                 for batches in self._waiting_measured(self.data.steps(loop, first_step)):
                     self._take_step(batches, signals)
@@ -214,6 +215,12 @@ class Trainer:
         with self.stopwatch.measure("checkpoint"):
             state = self.state.capture()
             distributed.on_main(lambda: self.checkpoints.save(state, self.progress.step, best=best))
+
+    def _heed_late(self, signals: StopSignals) -> None:
+        """Stop for a signal that came after the last step, to any process; the state is saved by then."""
+        code = int(distributed.all_reduce_max(torch.tensor([signals.code])))
+        if code:
+            raise RunStopped(self._stop_message(), code)
 
     def _stop(self, code: int) -> None:
         self.save()

@@ -137,6 +137,26 @@ def test_a_signal_during_a_validation_stops_at_once_and_it_is_done_again(tmp_pat
     assert resumed.progress.best_score == 3.0 and next(scores, None) is None
 
 
+def test_a_signal_during_the_last_save_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = Trainer.save
+
+    def signalled(self: Trainer, best: bool = False) -> None:
+        save(self, best)
+        if self.progress.closed_loops == self.timetable.loops:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "save", signalled)
+    trainer = toy_trainer(tmp_path, timetable=toy_timetable(1))
+    with pytest.raises(RunStopped, match="the state after step 3 of 3 is saved") as caught:
+        trainer.run()
+    assert caught.value.exit_code == EXIT_PREEMPTED
+    resumed = toy_trainer(tmp_path, timetable=toy_timetable(1))
+    found = resumed.checkpoints.newest_valid()
+    assert found is not None
+    resumed.resume(found)
+    resumed.run()  # nothing is left to do, and nobody asks it to stop
+
+
 def test_a_validation_that_a_stop_left_out_is_done_on_resume(tmp_path: Path) -> None:
     data, timetable = ToyData(), toy_timetable(2)
     data.before_step = lambda step: (
