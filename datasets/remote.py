@@ -11,6 +11,7 @@ replaced there is fetched anew.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import time
@@ -171,9 +172,15 @@ def _files_with_use(folder: str) -> list[tuple[float, int, str]]:
 
 
 def _is_hiccup(error: FileNotFoundError) -> bool:
-    """Whether fsspec's HTTP says "no such file" for what is an overloaded server."""
-    status = getattr(error.__cause__, "status", None)
-    return status is not None and (status == 429 or status >= 500)
+    """Whether fsspec's HTTP says "no such file" of a server that is overloaded or cannot be reached."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, FileNotFoundError):
+        return False
+    status = getattr(cause, "status", None)
+    if status is not None:
+        return status == 429 or status >= 500
+    unreachable = isinstance(cause, (OSError, asyncio.TimeoutError))  # a name that is unknown, too
+    return unreachable or type(cause).__module__.startswith("aiohttp.")  # cut off before an answer
 
 
 def state_of(origin: str) -> str:

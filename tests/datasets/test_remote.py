@@ -161,6 +161,14 @@ def test_an_http_server_that_stumbles(tmp_path: Path) -> None:
             source("b.mp4")
 
 
+def test_an_http_server_that_cannot_be_reached_is_no_missing_file(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http through aiohttp")
+    with serve({}) as server:
+        address = server.address
+    with pytest.raises(RemoteError, match="4 attempts failed, the last with .*Cannot connect to host"):
+        cache_in(tmp_path).fetch(f"{address}/videos/a.mp4")
+
+
 def test_the_default_folder_is_the_user_s_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert default_cache_folder() == "/somewhere/dist-video/videos"
