@@ -73,8 +73,9 @@ def _evl(clip: Clip, video: VideoConfig, shape: ClipShape) -> VideoModel:
 
 def _xclip(clip: Clip, video: VideoConfig, shape: ClipShape) -> VideoModel:
     backbone = video.backbone
-    tune = not backbone.freeze_visual
-    return Xclip(clip, backbone.xclip, frames=shape.shown, alpha=shape.alpha, tune_visual=tune)
+    tune, compares = not backbone.freeze_visual, video.head.name == "text"
+    sizes = {"frames": shape.shown, "alpha": shape.alpha}
+    return Xclip(clip, backbone.xclip, **sizes, tune_visual=tune, prompts_texts=compares)
 
 
 def _stan(clip: Clip, video: VideoConfig, shape: ClipShape) -> VideoModel:

@@ -25,6 +25,9 @@ MODELS_OUTSIDE_THE_JOINT_SPACE = ("aim", "evl", "st_adapter")
 MODELS_THAT_STREAM = ("dist", "stan")
 """Of these, the ones that read the tower block by block, so that its features can be kept."""
 
+MODELS_MATCHED_AS_A_WHOLE = ("dist", "xclip")
+"""Models that train weights which the embeddings of single frames do not show."""
+
 _VIT_NAME = re.compile(r"ViT-(?P<size>[A-Za-z]+)-(?P<patch>\d+)(?:$|-)")
 _VIT_DEPTHS = {"Ti": 12, "S": 12, "B": 12, "M": 12, "L": 24, "H": 32, "g": 40, "G": 48, "bigG": 48}
 

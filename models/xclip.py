@@ -115,10 +115,18 @@ class Xclip(VideoModel):
     """A CLIP whose image tower is tuned with messages between frames; texts are prompted by the clip."""
 
     def __init__(
-        self, clip: Clip, config: XclipConfig, *, frames: int, alpha: int = 1, tune_visual: bool = True
+        self,
+        clip: Clip,
+        config: XclipConfig,
+        *,
+        frames: int,
+        alpha: int = 1,
+        tune_visual: bool = True,
+        prompts_texts: bool = True,
     ) -> None:
-        """frames: T, the frames that are shown to the model: every α-th of a clip's. Raises ValueError for a
-        joint space narrower than one attention head.
+        """frames: T, the frames that are shown to the model: every α-th of a clip's. prompts_texts: false
+        leaves the prompts out, for a classifier that compares with no texts. Raises ValueError for a joint
+        space narrower than one attention head.
         """
         super().__init__(clip, alpha=alpha)
         architecture = clip.architecture
@@ -133,23 +141,29 @@ class Xclip(VideoModel):
             MessageBlock(width, architecture.vision_heads) for _ in range(clip.visual.depth)
         )
         self.integration = FrameIntegration(embed_dim, frames, config.integration_layers)
-        self.patch_norm = LayerNorm(width)
-        self.patch_proj = nn.Parameter(torch.randn(width, embed_dim))
-        self.prompts = VideoPrompts(embed_dim, config.prompt_layers, config.prompt_alpha)
+        self.prompts: VideoPrompts | None = None
+        if prompts_texts:
+            self.patch_norm = LayerNorm(width)
+            self.patch_proj = nn.Parameter(torch.randn(width, embed_dim))
+            self.prompts = VideoPrompts(embed_dim, config.prompt_layers, config.prompt_alpha)
 
-    def forward(self, video: Tensor) -> XclipFeatures:
-        """video (B,3,T,H,W), float, normalised → embeddings, and patches for the prompts."""
+    def forward(self, video: Tensor) -> VideoFeatures:
+        """video (B,3,T,H,W), float, normalised → embeddings, and `XclipFeatures` for the prompts."""
         visual, frames = self.clip.visual, self.shown_frames(video)
         tokens = visual.embed(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         for messages, block in zip(self.blocks, visual.transformer.resblocks, strict=True):
             tokens = messages(tokens, block)
         embeddings = visual.pool(tokens)  # (B,T,E)
+        if self.prompts is None:
+            return VideoFeatures(video=self.integration(embeddings), frames=embeddings)
         # the mean over frames changes places with the projection: T times less of it
         patches = self.patch_norm(tokens[:, :, 1:]).mean(dim=1) @ self.patch_proj
         return XclipFeatures(video=self.integration(embeddings), frames=embeddings, patches=patches)
 
     def similarity(self, features: VideoFeatures, text: Tensor) -> Tensor:
         """Logits (B,K) in float32: cosine with the texts (K,E), not normalised, as each clip prompts them."""
+        if self.prompts is None:
+            return super().similarity(features, text)
         assert isinstance(features, XclipFeatures)
         # as float32, the prompts' layers take them with and without autocast
         prompted = F.normalize(

@@ -11,6 +11,7 @@ from datasets.augmentation_config import AugmentationConfig
 from datasets.config import DataConfig, DataLoaderConfig
 from models.config import (
     MODEL_NAMES,
+    MODELS_MATCHED_AS_A_WHOLE,
     MODELS_OUTSIDE_THE_TOWER,
     MODELS_THAT_CAN_TUNE_TEXT,
     MODELS_THAT_CAN_TUNE_VISUAL,
@@ -148,6 +149,13 @@ class RunConfig:
                 f"false given, but model {self.model.name!r} leaves that tower of CLIP frozen",
                 "set it to true or leave it out",
             )
+        reads_texts = self.task_type == "retrieval" or self.video.head.name == "text"
+        require(
+            backbone.freeze_text or reads_texts or self.model.name not in MODEL_NAMES,
+            "VIDEO.BACKBONE.FREEZE_TEXT",
+            "false given, but a linear head compares with no texts: the text tower would not be trained",
+            "set it to true, or VIDEO.HEAD.NAME to text",
+        )
 
     def _check_frozen_precision(self) -> None:
         backbone = self.video.backbone
@@ -238,9 +246,21 @@ class RunConfig:
                 "TRAIN.ACTIVATION_CHECKPOINTING",
             ),
             ("TEST.NUM_ENSEMBLE_VIEWS", self.test.num_views != 1, "set it and TEST.NUM_SPATIAL_CROPS to 1"),
+            (
+                "VIDEO.HEAD.NAME",
+                self.video.head.name != "text",
+                "set it to text: there is nothing to classify",
+            ),
         )
         for key, given, remedy in conflicts:
             require(not given, key, "does not go with TASK_TYPE retrieval", remedy)
+        alignment, name = self.retrieval.alignment, self.model.name
+        require(
+            alignment == "pooled" or name not in MODELS_MATCHED_AS_A_WHOLE or not self.train.enable,
+            "RETRIEVAL.ALIGNMENT",
+            f"{alignment} compares single frames, and model {name!r} has weights that it would not train",
+            "set it to pooled",
+        )
 
     @property
     def test_dataset(self) -> str:

@@ -195,6 +195,15 @@ def test_key_tables_name_every_trained_weight(clip: Clip, name: str, layout: str
         fill_from(network, state, "a file")
 
 
+def test_a_classifier_takes_a_release_without_its_prompts(clip: Clip, video: Tensor) -> None:
+    torch.manual_seed(1)
+    whole = Recognizer(Xclip(clip, XclipConfig(), frames=4), []).eval()
+    bare = Xclip(clip, XclipConfig(), frames=4, prompts_texts=False)
+    network = Recognizer(bare, [LinearHead(bare.video_width, 5)]).eval()
+    fill_from(network, released(whole, "X-CLIP's release"), "a file")
+    torch.testing.assert_close(network.model(video).video, whole.model(video).video)
+
+
 def test_sections_refuse_what_cannot_be() -> None:
     for build in (
         lambda: StAdapterConfig(temporal_kernel_size=4),

@@ -39,6 +39,14 @@ def test_every_key_is_documented() -> None:
         (["TEST.CHECKPOINT_FILE_PATH", "best.pt"], "TEST.CHECKPOINT_FILE_PATH"),
         (["TRAIN.LOG_FILE", '""'], "TRAIN.LOG_FILE"),
         (["OUTPUT_CFG_FILE", "../config.yaml"], "OUTPUT_CFG_FILE"),
+        (
+            ["MODEL.NAME", "stan", "VIDEO.BACKBONE.FREEZE_TEXT", "false", "VIDEO.HEAD.NAME", "linear"],
+            "VIDEO.BACKBONE.FREEZE_TEXT",
+        ),
+        (
+            ["TASK_TYPE", "retrieval", "TEST.NUM_ENSEMBLE_VIEWS", "1", "VIDEO.HEAD.NAME", "linear"],
+            "HEAD.NAME",
+        ),
     ],
 )
 def test_what_makes_no_sense_together_is_refused(words: list[str], key: str) -> None:

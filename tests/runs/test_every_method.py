@@ -51,6 +51,12 @@ METHODS = {
     "aim": LINEAR,
     "evl": {**LINEAR, "VIDEO.BACKBONE.EVL.DECODER_LAYERS": "2"},
     "xclip": {"VIDEO.BACKBONE.FREEZE_VISUAL": "false", **ROOMY},
+    "xclip with a classifier": {
+        "MODEL.NAME": "xclip",
+        "VIDEO.BACKBONE.FREEZE_VISUAL": "false",
+        **ROOMY,
+        **LINEAR,
+    },
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.runs.tiny_runs import start_run, tiny_pairs
+from utils.config import ConfigError
 
 Pairs = Callable[..., dict[str, str]]
 COLOURS = ("red", "green", "blue")
@@ -121,7 +122,10 @@ def test_a_run_that_only_tests_takes_what_another_trained(retrieval_pairs: Pairs
 
 def test_an_alignment_that_would_train_nothing_is_an_error(retrieval_pairs: Pairs) -> None:
     changes = {"DATA__SPARSE_SAMPLE_ALPHA": "2", "RETRIEVAL__ALIGNMENT": "mug"}
-    run = start_run(retrieval_pairs(MODEL__NAME="dist", **changes))
+    for name in ("dist", "xclip"):
+        with pytest.raises(ConfigError, match="RETRIEVAL.ALIGNMENT: mug compares single frames"):
+            start_run(retrieval_pairs(MODEL__NAME=name, **changes))
+    run = start_run(retrieval_pairs(MODEL__NAME="clip", **changes))
     assert set(run.codes()) == {2}
     assert "RETRIEVAL.ALIGNMENT" in run.text() and "nothing of it would be trained" in run.text()
 
