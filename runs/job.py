@@ -21,7 +21,7 @@ from runs.build_model import load_weights
 from runs.build_task import build_task
 from runs.cli import Invocation
 from runs.config import RunConfig
-from runs.output_folder import OutputFolder
+from runs.output_folder import KEYS_OF_POSITION, OutputFolder, differing_keys
 from runs.process import EXIT_FAILED, EXIT_PEER_LOST, exit_code_of, start_process
 from runs.report import write_results_table, write_summary, write_training_report
 from runs.summary import model_line, run_facts, training_facts, weights_facts
@@ -30,7 +30,7 @@ from runs.train import Trainer
 from utils import distributed
 from utils.checkpoint import read_checkpoint
 from utils.checkpoint_folder import FoundCheckpoint
-from utils.config import ConfigError, to_yaml
+from utils.config import ConfigError, to_dict, to_yaml
 from utils.logging import get_logger, start_logging, stop_logging
 from utils.reproducibility import seed_everything
 from utils.stopping import StopSignals
@@ -194,12 +194,28 @@ def _begin(config: RunConfig, trainer: Trainer, task: Task) -> None:
     """Start from new weights, from trained ones, or (FINE_TUNE false) from a checkpoint's whole state."""
     path = config.train.checkpoint_file_path
     if path and not config.train.fine_tune:
-        trainer.resume(FoundCheckpoint(Path(path), read_checkpoint(Path(path))))
+        _take_over(config, trainer, FoundCheckpoint(Path(path), read_checkpoint(Path(path))))
         get_logger().info("took over the state after step %d from %s", trainer.progress.step, path)
         return
     if path:
         load_weights(task.network, path, "TRAIN.CHECKPOINT_FILE_PATH", trains=True)
     trainer.watch.resumed(trainer.progress)
+
+
+def _take_over(config: RunConfig, trainer: Trainer, found: FoundCheckpoint) -> None:
+    """Go on from another run's checkpoint. Raises ConfigError where its steps are not this run's."""
+    trainer.resume(found)
+    different = differing_keys(found.state["config"], to_dict(config), only=KEYS_OF_POSITION)
+    if different:
+        raise ConfigError(
+            f"false given, but after step {trainer.progress.step} {found.path} stands elsewhere in its "
+            f"training than this run would: {'; '.join(different)}",
+            key="TRAIN.FINE_TUNE",
+            remedy="set these as they were, or TRAIN.FINE_TUNE true: it takes the weights alone",
+        )
+    # A last loop that was shorter than the others is one that this run is in the middle of.
+    loop, _ = trainer.timetable.locate(trainer.progress.step)
+    trainer.progress.closed_loops = min(trainer.progress.closed_loops, loop)
 
 
 def _test(place: Workplace, task: Task, split: AnnotatedSplit, trainer: Trainer | None) -> dict[str, Any]:

@@ -52,6 +52,8 @@ FREE_KEYS = (
     "TEST.BATCH_SIZE",
     "TEST.LOG_FILE",
 )
+KEYS_OF_POSITION = ("TRAIN.BATCH_SIZE", "TRAIN.NUM_FOLDS", "AUGMENTATION.BATCH_AUG.")
+"""Keys that say, beside the number of videos, how far a number of steps is."""
 
 
 @dataclass(frozen=True)
@@ -166,14 +168,19 @@ class OutputFolder:
 
 
 def differing_keys(
-    stored: Mapping[str, Any], wanted: Mapping[str, Any], free: tuple[str, ...] = FREE_KEYS
+    stored: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    free: tuple[str, ...] = FREE_KEYS,
+    only: tuple[str, ...] = ("",),
 ) -> list[str]:
-    """The keys, but for those that begin with one of `free`, whose values differ: "KEY was A, now B"."""
+    """The keys that begin with one of `only`, but for those that begin with one of `free`, whose values
+    differ: "KEY was A, now B".
+    """
     before, now = flatten(stored), flatten(wanted)
     return [
         f"{key} was {before.get(key)}, now {now.get(key)}"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not key.startswith(free)
+        if before.get(key) != now.get(key) and key.startswith(only) and not key.startswith(free)
     ]
 
 

@@ -66,8 +66,8 @@ class TrainConfig:
     checkpoint_file_path: str = ""
     """A trained checkpoint to start from: a file or a name of the model zoo."""
     fine_tune: bool = True
-    """Take only the weights of TRAIN.CHECKPOINT_FILE_PATH; false: its optimizer, schedule and
-    position, too."""
+    """Take only the weights of TRAIN.CHECKPOINT_FILE_PATH; false: its optimizer's moments and its position,
+    too, to go on for more epochs, say, with the learning rates and decays of this run."""
     log_file: str = "training_log.log"
     """Name of the text log of training in OUTPUT_DIR."""
 

@@ -132,8 +132,8 @@ class TrainingState:
             what = "classes" if state["class_names"] != names else "training videos"
             raise CheckpointError(
                 f"{source} was trained on a list of other {what} than the one read now: bring the lists back "
-                "to what they were, or start a run of its own from these weights (another OUTPUT_DIR, and "
-                "TRAIN.CHECKPOINT_FILE_PATH)"
+                "to what they were, or start a run of its own from these weights (another OUTPUT_DIR, "
+                "TRAIN.CHECKPOINT_FILE_PATH, and TRAIN.FINE_TUNE true)"
             )
 
     def _restore_average(self, average: Mapping[str, Any] | None, source: str) -> None:
@@ -143,12 +143,14 @@ class TrainingState:
             self.average.load_state_dict(dict(average))
 
     def _restore_optimizer(self, state: Mapping[str, Any], source: str) -> None:
-        stored = [group["names"] for group in state["param_groups"]]
-        if stored != [group["names"] for group in self.optimizer.param_groups]:
-            raise CheckpointError(
-                f"{source} groups the weights for the optimizer differently than this model does"
-            )
-        self.optimizer.load_state_dict(dict(state))
+        """The moments of each weight, by its name; the settings of the groups are this run's."""
+        own = self.optimizer.state_dict()
+        stored, wanted = _names_in_order(state), _names_in_order(own)
+        if set(stored) != set(wanted):
+            raise CheckpointError(f"{source} has trained other weights than this run does")
+        moments = {name: state["state"][n] for n, name in enumerate(stored) if n in state["state"]}
+        own["state"] = {n: moments[name] for n, name in enumerate(wanted) if name in moments}
+        self.optimizer.load_state_dict(own)
 
     def _restore_random(self, states: list[dict[str, Any]]) -> None:
         own = distributed.rank()
@@ -161,3 +163,8 @@ class TrainingState:
             seed_everything(self.seed + self.progress.step, own)
         else:
             restore_random_state(states[own])
+
+
+def _names_in_order(optimizer: Mapping[str, Any]) -> list[str]:
+    """Names of the weights of an optimizer's state, in the order in which it numbers them."""
+    return [name for group in optimizer["param_groups"] for name in group["names"]]

@@ -19,7 +19,7 @@ import yaml
 from runs.evaluate import Evaluator
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, start_run
-from utils.checkpoint import fingerprint
+from utils.checkpoint import fingerprint, read_checkpoint
 from utils.stopping import EXIT_PREEMPTED
 
 TREE = {
@@ -144,6 +144,36 @@ def test_a_trained_checkpoint_is_tested_alone_and_starts_another_run(
         {**tuned, "OUTPUT_DIR": str(tmp_path / "wrong"), "VIDEO.BACKBONE.DIST.TEMPORAL_DIM": "32"}
     )
     assert wrong.codes() == [2] and "TRAIN.CHECKPOINT_FILE_PATH" in wrong.text(), wrong.text()
+
+
+def test_another_run_goes_on_from_a_whole_state_with_its_own_settings(
+    pairs_of: Pairs, tiny_videos: Path
+) -> None:
+    folds = {"TRAIN__NUM_FOLDS": "2", "TRAIN__CHECKPOINT_STEPS": "0"}
+    first = pairs_of("first", **folds, OPTIMIZER__MAX_EPOCH="3")  # loops of five steps and of two
+    assert start_run(first).codes() == [0]
+    state = max(Path(first["OUTPUT_DIR"]).glob("checkpoints/step_*.pt"))
+    taken = {"TRAIN__CHECKPOINT_FILE_PATH": str(state), "TRAIN__FINE_TUNE": "false"}
+    settings = {"OPTIMIZER__BETAS": "[0.8, 0.9]", "OPTIMIZER__NEW_NET_LRMULT": "1"}
+    further = pairs_of("further", **folds, **taken, **settings, OPTIMIZER__MAX_EPOCH="4")
+    run = start_run(further)
+    assert run.codes() == [0] and "took over the state after step 7" in run.text(), run.text()
+    last = read_checkpoint(Path(further["OUTPUT_DIR"], "checkpoints", "step_000000010.pt"))
+    assert last["progress"]["closed_loops"] == 2  # the last of them was validated and saved
+    for group in last["optimizer"]["param_groups"]:
+        assert tuple(group["betas"]) == (0.8, 0.9) and group["lr_multiplier"] == 1
+    assert all(int(moments["step"]) == 10 for moments in last["optimizer"]["state"].values())
+
+    lines = (tiny_videos / "train.csv").read_text().splitlines(keepends=True)
+    (tiny_videos / "fewer.csv").write_text("".join(lines[:17]))
+    for change, message in (
+        ({"TRAIN__NUM_FOLDS": "1"}, "TRAIN.NUM_FOLDS was 2, now 1"),
+        ({"TRAIN__BATCH_SIZE": "4"}, "TRAIN.BATCH_SIZE was 8, now 4"),
+        ({"DATA__TRAIN_LIST": "fewer.csv"}, "a list of other training videos"),
+    ):
+        run = start_run(pairs_of("elsewhere", **{**folds, **taken, **change}))
+        assert run.codes() == [2] and message in run.text(), run.text()
+        assert "TRAIN.FINE_TUNE" in run.text()
 
 
 @pytest.mark.parametrize(
