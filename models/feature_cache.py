@@ -33,19 +33,24 @@ _LARGEST = float(np.finfo(_STORED).max)
 
 @dataclass(frozen=True)
 class FeatureShape:
-    """What a clip's features are: tokens (S,L,D) of so many blocks, then frame embeddings (S,E)."""
+    """What a clip's features are: tokens (S,L,D) of so many blocks, then frame embeddings (S,E).
+
+    Just what the model reads: a slot counts as filled when the last of it has been asked for.
+    """
 
     blocks: int
     frames: int
     tokens: int
     width: int
-    embed_dim: int
+    embed_dim: int | None
+    """None where the model makes its own frame embeddings of the tokens."""
 
     @property
     def parts(self) -> tuple[tuple[int, ...], ...]:
         """The shapes, in the order of the stream."""
         tokens = (self.frames, self.tokens, self.width)
-        return (*(tokens for _ in range(self.blocks)), (self.frames, self.embed_dim))
+        embeddings = () if self.embed_dim is None else ((self.frames, self.embed_dim),)
+        return (*(tokens for _ in range(self.blocks)), *embeddings)
 
     @property
     def values(self) -> int:

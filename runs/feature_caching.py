@@ -80,7 +80,7 @@ def feature_shape(model: VideoModel, crop: int, frames: int) -> FeatureShape:
         frames=len(range(0, frames, model.alpha)),
         tokens=1 + (crop // architecture.patch_size) ** 2,
         width=architecture.vision_width,
-        embed_dim=architecture.embed_dim,
+        embed_dim=architecture.embed_dim if isinstance(model, Dist) else None,
     )
 
 

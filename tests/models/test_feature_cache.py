@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,10 @@ import torch
 from torch import Tensor
 
 from models.clip import VisionTower, build_clip
+from models.config import StanConfig
 from models.feature_cache import FeatureCache, FeatureShape
+from models.interface import apply_roles
+from models.stan import Stan
 
 LAYERS = (0, 1)
 FACTS = {"weights": "a"}
@@ -45,6 +49,24 @@ def test_what_is_read_is_what_was_given_when_it_was_computed(tmp_path: Path) -> 
     read = streamed(tower, torch.zeros_like(frames))  # the frames themselves are not looked at
     assert all(torch.equal(a.flip(0), b) for a, b in zip(read, computed, strict=True))
     assert (tower.cache.reads, tower.cache.writes) == (2, 0)
+
+
+def test_stan_finds_what_it_left(tmp_path: Path) -> None:
+    """It takes the tokens alone: frame embeddings are its own."""
+    torch.manual_seed(0)
+    model = Stan(build_clip("tiny-test"), StanConfig(depth=2), tune_visual=False, tune_text=False).eval()
+    apply_roles(model)
+    shape = replace(tower_and_shape()[1], embed_dim=None)
+    video = torch.randn(2, 3, 3, 32, 32)
+    exact = model(video).video
+    model.clip.visual.cache = cache = FeatureCache(tmp_path, 2, shape, FACTS)
+    found = []
+    for _ in range(2):
+        cache.expect([0, 1], [b"x" * 16, b"y" * 16])
+        found.append(model(video).video)
+    assert (cache.writes, cache.reads, cache.filled) == (2, 2, 2)
+    assert torch.equal(*found)
+    assert float((found[0] - exact).norm() / exact.norm()) < 1e-2  # float16
 
 
 def test_other_pixels_are_computed_and_leave_the_slot_alone(tmp_path: Path) -> None:

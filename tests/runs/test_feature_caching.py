@@ -39,6 +39,24 @@ def test_a_full_cache_and_several_processes_train_the_same(pairs_of: Pairs, tmp_
         torch.testing.assert_close(two[name], tensor, rtol=1e-5, atol=1e-6)
 
 
+def test_stan_reads_what_it_left(pairs_of: Pairs, tmp_path: Path) -> None:
+    found = []
+    for name in ("filling", "reading"):
+        pairs = pairs_of(
+            name,
+            **CACHED,
+            MODEL__NAME="stan",
+            VIDEO__BACKBONE__STAN__DEPTH="2",
+            TRAIN__FEATURE_CACHE_DIR=str(tmp_path / "cache"),
+        )
+        run = start_run(pairs)
+        assert run.codes() == [0], run.text()
+        assert (": 0 of 40 clips are there" in run.text()) == (name == "filling")
+        found.append(weights(pairs))
+    for name, tensor in found[0].items():
+        assert torch.equal(found[1][name], tensor), name
+
+
 def test_another_seed_finds_nothing(pairs_of: Pairs, tmp_path: Path) -> None:
     for seed in ("0", "1"):
         pairs = pairs_of(f"seed{seed}", **CACHED, OPTIMIZER__MAX_EPOCH="1", RANDOM_SEED=seed)
