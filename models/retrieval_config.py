@@ -18,7 +18,9 @@ class RetrievalConfig:
     """pooled: the model's own similarity of one embedding each, a cosine mostly; mug, mug_full: Mug's, of all
     tokens and frames, in its simple or its full form."""
     temperature: float | None = 0.01
-    """What similarities are divided by in the loss; null: learned, as CLIP's scale."""
+    """What similarities are divided by in the loss; null: learned, as CLIP's scale. AdamW moves that scale's
+    logarithm by about OPTIMIZER.BASE_LR a step. At OpenAI's 4.6, float32 does not show a move below 2.4e-7:
+    CLIP4Clip's published rate, 1e-7, leaves the scale where it is."""
     max_tokens: int = 32
     """Tokens of a text, with the two that begin and end it; longer ones are cut."""
     captions: Literal["one", "all"] = "one"

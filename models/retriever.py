@@ -85,11 +85,17 @@ class Retriever(nn.Module):
         return TextFeatures(tokens[torch.arange(len(tokens), device=tokens.device), ends], tokens, mask)
 
     def scale(self) -> Tensor:
-        """Factor of the similarities in the loss: the inverse of the temperature."""
-        logarithm = self.model.clip.logit_scale.float()
-        if self.temperature is None:
-            return logarithm.clamp(max=MAX_LOG_SCALE).exp()
-        return torch.full_like(logarithm, 1 / self.temperature)
+        """Factor of the similarities in the loss: the inverse of the temperature.
+
+        A learned one is held at CLIP's bound as CLIP holds it: the weight itself is cut back after a step,
+        here before it is used again. So its gradient passes at the bound, where OpenAI's weights stand.
+        """
+        logarithm = self.model.clip.logit_scale
+        if self.temperature is not None:
+            return torch.full_like(logarithm, 1 / self.temperature, dtype=torch.float32)
+        with torch.no_grad():
+            logarithm.clamp_(max=MAX_LOG_SCALE)
+        return logarithm.float().exp()
 
     def similarity(self, texts: TextFeatures, videos: VideoFeatures) -> Tensor:
         """Similarities (K,B) in [-1, 1] of K texts and B videos, in float32."""

@@ -113,6 +113,25 @@ def test_temperature_is_fixed_or_learned_below_clips_bound() -> None:
     assert float(learned.scale().detach()) == pytest.approx(100)
 
 
+@pytest.mark.parametrize("start", [0.0, 1e-3])
+def test_a_learned_scale_leaves_clips_bound_downwards_only(start: float) -> None:
+    """Also from a little above, where an upward step has left it."""
+    network = retriever("pooled", None)
+    weight = network.model.clip.logit_scale
+    optimizer = torch.optim.AdamW([weight], lr=1e-3, weight_decay=0.0)
+    with torch.no_grad():
+        weight.fill_(MAX_LOG_SCALE + start)
+    (-network.scale()).backward()
+    optimizer.step()
+    assert float(network.scale().detach()) == pytest.approx(100)
+    optimizer = torch.optim.AdamW([weight], lr=1e-3, weight_decay=0.0)  # without the momentum upwards
+    optimizer.zero_grad()
+    network.scale().backward()
+    assert weight.grad is not None and float(weight.grad) == pytest.approx(100)
+    optimizer.step()
+    assert float(weight.detach()) == pytest.approx(MAX_LOG_SCALE - 1e-3, abs=1e-5)
+
+
 def test_the_end_of_a_text_ends_its_mask_and_is_its_embedding() -> None:
     network = retriever("pooled", 0.01)
     _, tokens = batch()
