@@ -227,7 +227,9 @@ class VideoLoader:
 
 def tolerated_failures(videos: int, rate: float) -> float:
     """How many of `videos` reads may fail before the true rate is above `rate` beyond chance (three
-    deviations).
+    deviations); of a rate of 0, none.
     """
+    if rate == 0:
+        return 0
     expected = videos * rate
     return expected + 3 * math.sqrt(expected) + _ALWAYS_TOLERATED

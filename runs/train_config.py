@@ -54,7 +54,8 @@ class TrainConfig:
     max_nonfinite_steps: int = 10
     """Steps with a loss or gradient that is no number, skipped and counted, before the run stops."""
     max_unreadable_rate: float = 0.01
-    """Share of unreadable training videos, replaced and counted, above which the run stops."""
+    """Share of unreadable training videos, replaced and counted, above which the run stops, beyond what
+    chance explains; 0: at the first one."""
     checkpoint_period: int = 1
     """Epochs between two checkpoints (rounded up to whole loops)."""
     checkpoint_steps: int = 0

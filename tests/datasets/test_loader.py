@@ -110,6 +110,7 @@ def test_training_stops_when_too_many_videos_are_unreadable() -> None:
 
 def test_the_tolerance_is_the_rate_plus_three_deviations() -> None:
     assert tolerated_failures(0, 0.01) == 3
+    assert tolerated_failures(10_000, 0) == 0
     assert tolerated_failures(10_000, 0.01) == 100 + 30 + 3
 
 
