@@ -89,7 +89,7 @@ def tiny_pairs(videos: Path, output: Path) -> dict[str, str]:
         "VIDEO.BACKBONE.DIST.INTEGRATION_DIM": "64",
         "VIDEO.BACKBONE.DIST.TEMPORAL_DIM": "16",
         "OPTIMIZER.MAX_EPOCH": str(EPOCHS),
-        "OPTIMIZER.WARMUP_EPOCHS": "1",
+        "OPTIMIZER.WARMUP_EPOCHS": "0.5",
         "OPTIMIZER.BASE_LR": "1.0e-4",
     }
 
