@@ -41,12 +41,17 @@ class WeightAverage:
             self._exchange()
 
     def state_dict(self) -> dict[str, Tensor | int]:
-        """Averages by parameter name, and the number of updates under "updates"."""
+        """Averages by parameter name, and the number of updates under "updates".
+
+        Before the first of these, the weights as they are now: they may have been loaded since the average
+        was made.
+        """
+        updates = int(self._average.n_averaged)
+        kept = self._average if updates else self._live
         averages: dict[str, Tensor | int] = {
-            name: weight.detach()
-            for name, weight in zip(self._names, self._average.parameters(), strict=True)
+            name: weight.detach() for name, weight in zip(self._names, kept.parameters(), strict=True)
         }
-        return {**averages, "updates": int(self._average.n_averaged)}
+        return {**averages, "updates": updates}
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
         """Restore what `state_dict` gave; ValueError when the names are not the same."""

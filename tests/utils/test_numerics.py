@@ -52,6 +52,14 @@ def test_weight_average_follows_the_formula_and_leaves_frozen_weights_alone() ->
     assert torch.equal(network.weight, torch.full((1, 2), 5.0))
 
 
+def test_weights_stand_for_their_average_before_its_first_update() -> None:
+    """Also in a checkpoint: they may have been loaded after the average was made."""
+    network = nn.Linear(2, 1)
+    average = WeightAverage(network, 0.9)
+    nn.init.constant_(network.weight, 3.0)
+    assert torch.equal(torch.as_tensor(average.state_dict()["weight"]), torch.full((1, 2), 3.0))
+
+
 def test_weight_average_resumes_exactly() -> None:
     def advance(network: nn.Linear, average: WeightAverage, count: int) -> None:
         for _ in range(count):
