@@ -11,7 +11,6 @@ however many texts and videos there are. With several processes the folder must 
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -31,6 +30,7 @@ from utils.logging import Progress
 from utils.precision import Precision
 from utils.retrieval_metrics import RankSummary, RetrievalRanks, streamed_ranks
 
+FEATURES_FOLDER = ".features"
 _TEXTS_AT_A_TIME = 128
 
 
@@ -119,8 +119,12 @@ class RetrievalEvaluator:
         return RetrievalResult(ranks.summaries(), ranks, kept_texts, kept_videos, missing, seconds)
 
     def _new_folder(self) -> str:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return tempfile.mkdtemp(prefix="features_", dir=self.folder)
+        """Empty; one that an evaluation which was killed has left goes first: nobody else writes here."""
+        folder = self.folder / FEATURES_FOLDER
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return str(folder)
 
     def _missing(self, data: EvaluationData) -> tuple[ReadFailure, ...]:
         found = [failure for failures in distributed.gather(list(data.missing())) for failure in failures]
