@@ -116,8 +116,8 @@ def exit_code_of(job: Callable[[], None]) -> int:
     except torch.cuda.OutOfMemoryError as error:
         _tell(
             f"{str(error).splitlines()[0]} Remedies: a smaller TRAIN.MICRO_BATCH_SIZE (gradients are "
-            "accumulated, results stay the same), TRAIN.ACTIVATION_CHECKPOINTING True, or a smaller "
-            "TEST.BATCH_SIZE"
+            "accumulated, results stay the same; TASK_TYPE retrieval compares all pairs of a batch and takes "
+            "none), TRAIN.ACTIVATION_CHECKPOINTING True, or a smaller TEST.BATCH_SIZE"
         )
         return EXIT_FAILED
     return 0

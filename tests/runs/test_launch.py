@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from runs.launch import processes_to_start, start_workers
-from runs.process import choose_device
+from runs.process import EXIT_FAILED, choose_device, exit_code_of
 from utils.config import ConfigError
 
 WORKER = """
@@ -35,6 +36,16 @@ def test_gpus_that_are_not_there_are_an_error(monkeypatch: pytest.MonkeyPatch) -
     assert choose_device(None, 4).index == 3 and choose_device(0, 4).type == "cpu"
     with pytest.raises(ConfigError, match="process 3 of this machine has no GPU"):
         choose_device(None, 2)
+
+
+def test_memory_that_ran_out_names_remedies_of_either_task(capfd: pytest.CaptureFixture[str]) -> None:
+    def job() -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    assert exit_code_of(job) == EXIT_FAILED
+    told = " ".join(capfd.readouterr().err.split())
+    assert "MICRO_BATCH_SIZE" in told and "retrieval compares all pairs" in told
+    assert "TRAIN.ACTIVATION_CHECKPOINTING" in told
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (75, 75), (2, 2), (9, 1)])
