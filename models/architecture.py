@@ -16,13 +16,27 @@ from typing import Any
 from torch import Tensor
 
 from models.key_table import ConversionError, listed
+from models.tiny_architectures import TINY_ARCHITECTURES
 
-_OPEN_CLIP_NAMES = {
+_USUAL_NAMES = {
     # width, blocks, patch, image side -> open_clip's name
     (768, 12, 32, 224): "ViT-B-32",
     (768, 12, 16, 224): "ViT-B-16",
     (1024, 24, 14, 224): "ViT-L-14",
     (1024, 24, 14, 336): "ViT-L-14-336",
+    (1280, 32, 14, 224): "ViT-H-14",
+    (1408, 40, 14, 224): "ViT-g-14",
+    (1664, 48, 14, 224): "ViT-bigG-14",
+} | {
+    (vision["width"], vision["layers"], vision["patch_size"], vision["image_size"]): name
+    for name, described in TINY_ARCHITECTURES.items()
+    if (vision := described["vision_cfg"])
+}
+_HEAD_WIDTHS = dict.fromkeys((64, 128, 192, 256, 384, 512, 768, 896, 1024), 64) | {
+    1280: 80,
+    1408: 88,
+    1664: 104,
+    1792: 112,
 }
 
 
@@ -56,8 +70,8 @@ class ClipArchitecture:
 
     @property
     def open_clip_name(self) -> str | None:
-        """The architecture's usual name, or None where it has none."""
-        return _OPEN_CLIP_NAMES.get((self.vision_width, self.vision_layers, self.patch_size, self.image_size))
+        """The usual name of such sizes, or None where they have none."""
+        return _USUAL_NAMES.get((self.vision_width, self.vision_layers, self.patch_size, self.image_size))
 
     def open_clip_config(self, *, quick_gelu: bool = True) -> dict[str, Any]:
         """The architecture as an open_clip JSON file describes one; OpenAI's weights need QuickGELU."""
@@ -119,12 +133,22 @@ class DistArchitecture:
         }
 
 
+def usual_head_width(width: int) -> int | None:
+    """Channels of an attention head in image towers of this width, as all that are known have them; None for
+    a width that none has.
+    """
+    return _HEAD_WIDTHS.get(width)
+
+
 def clip_architecture(state: Mapping[str, Tensor]) -> ClipArchitecture:
-    """Sizes of the CLIP whose weights have OpenAI's names. Raises ConversionError when some are missing."""
+    """Sizes of the CLIP whose weights have OpenAI's names, with heads of the usual width, which shapes do not
+    tell. Raises ConversionError when some are missing.
+    """
     width, _, patch, _ = _shape(state, "visual.conv1.weight")
     tokens, _ = _shape(state, "visual.positional_embedding")
     grid = math.isqrt(tokens - 1)
     context_length, text_width = _shape(state, "positional_embedding")
+    hidden = state.get("visual.transformer.resblocks.0.mlp.c_fc.bias")
     return ClipArchitecture(
         embed_dim=_shape(state, "visual.proj")[1],
         vision_width=width,
@@ -135,6 +159,8 @@ def clip_architecture(state: Mapping[str, Tensor]) -> ClipArchitecture:
         text_layers=_count(state, r"transformer\.resblocks\.(\d+)\."),
         context_length=context_length,
         vocab_size=_shape(state, "token_embedding.weight")[0],
+        vision_head_width=usual_head_width(width) or 64,
+        vision_mlp_ratio=4.0 if hidden is None else len(hidden) / width,
     )
 
 

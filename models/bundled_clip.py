@@ -1,25 +1,39 @@
 """The CLIP that a trained model's file brings along, so that its weights need not come from anywhere else.
 
 Released DiST checkpoints hold both towers, and so do this project's releases unless they were written
-without.
+without. What the shapes of the weights do not show, the file says, or the configuration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from models.architecture import clip_architecture
-from models.clip import Clip
-from models.clip_weights import CLIP_PREFIX, with_text_prefix, without_text_prefix
+from models.architecture import ClipArchitecture, clip_architecture, usual_head_width
+from models.clip import Clip, choose_activation, describe_architecture, pretrained_activation
+from models.clip_weights import CLIP_PREFIX, ClipWeights, with_text_prefix, without_text_prefix
+from models.config import BackboneConfig
 from models.conversion import bare_release_names, is_dist_release
+from models.key_table import ConversionError
+from models.release import is_release, read_description
+from models.weight_files import WeightFile
 
 _SIZES_ARE_READ_FROM = {"visual.conv1.weight", "visual.positional_embedding", "visual.proj"} | {
     "positional_embedding",
     "token_embedding.weight",
 }
+
+
+@dataclass(frozen=True)
+class Unshown:
+    """What the shapes of a CLIP's weights do not show."""
+
+    quick_gelu: bool
+    head_width: int
+    """Channels of an attention head of the image tower."""
 
 
 def bundled_clip_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -32,24 +46,97 @@ def bundled_clip_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state = without_text_prefix({name.removeprefix(CLIP_PREFIX): own[name] for name in own})
     if not set(state) >= _SIZES_ARE_READ_FROM:
         return {}
-    return state if set(empty_clip(state).state_dict()) <= set(with_text_prefix(state)) else {}
+    with torch.device("meta"):
+        names = Clip(clip_architecture(state)).state_dict().keys()
+    return state if set(names) <= set(with_text_prefix(state)) else {}
 
 
-def empty_clip(state: Mapping[str, Tensor], *, with_quick_gelu: bool = True) -> Clip:
+def unshown_by_trained(file: WeightFile, backbone: BackboneConfig) -> Unshown | None:
+    """What a trained model's file says of the CLIP in it, or, where it does not, the configuration that it
+    was trained with; None where it holds no CLIP. Raises ConversionError for what neither says.
+    """
+    state = bundled_clip_state(file.tensors)
+    if not state:
+        return None
+    if is_release(file):
+        encoder = read_description(file).encoder
+        quick_gelu: bool | None = encoder.quick_gelu
+        head_width = encoder.head_width
+    elif is_dist_release(file.tensors):
+        quick_gelu, head_width = True, None  # all of them stand on OpenAI's
+    else:
+        recorded = file.facts.get("encoder", {})
+        quick_gelu, head_width = recorded.get("quick_gelu"), recorded.get("head_width")
+        if quick_gelu is None:
+            quick_gelu = pretrained_activation(backbone.meta_arch_name, backbone.pretrain_weight_path)
+    if quick_gelu is not None and head_width is not None:
+        return Unshown(quick_gelu, head_width)
+    name = backbone.meta_arch_name
+    return unshown_by_name(ClipWeights(state, quick_gelu), name, str(file.path), head_width)
+
+
+def unshown_by_name(weights: ClipWeights, name: str, source: str, head_width: int | None = None) -> Unshown:
+    """What weights from `source` do not say of themselves, from the architecture's name.
+
+    A name of other sizes than theirs says nothing; the usual name of such sizes takes its place. Raises
+    ConversionError for what then nothing tells.
+    """
+    sizes = clip_architecture(weights.state)
+    usual = head_width or usual_head_width(sizes.vision_width)
+    if weights.quick_gelu is not None and usual is not None and not name.endswith(".json"):
+        return Unshown(
+            weights.quick_gelu, usual
+        )  # open_clip's own would say the same; importing it takes long
+    named = _named(name, sizes) or _named(sizes.open_clip_name, sizes)
+    if named is not None:
+        its_name, described, is_quick = named
+        quick_gelu = choose_activation(its_name, is_quick, weights, source)
+        return Unshown(quick_gelu, head_width or described.vision_head_width)
+    if usual is None or weights.quick_gelu is None:
+        what = "its activation (QuickGELU or GELU)" if weights.quick_gelu is None else "its attention heads"
+        raise ConversionError(
+            f"{source} does not say {what}, and VIDEO.BACKBONE.META_ARCH_NAME ({name}) is no architecture of "
+            "its sizes: set it to the one that this CLIP is, by its name or an open_clip JSON file"
+        )
+    return Unshown(weights.quick_gelu, usual)
+
+
+def _named(name: str | None, sizes: ClipArchitecture) -> tuple[str, ClipArchitecture, bool] | None:
+    """The architecture of that name and whether it uses QuickGELU; None unless it has these sizes."""
+    if name is None:
+        return None
+    try:
+        described, is_quick = describe_architecture(name)
+    except ValueError:  # no name at all, or a JSON file that is not on this machine
+        return None
+    seen = replace(
+        described,
+        vision_head_width=sizes.vision_head_width,
+        vision_mlp_ratio=sizes.vision_mlp_ratio,
+    )
+    return (name, described, is_quick) if seen == sizes else None
+
+
+def unshown_of(clip: Clip) -> Unshown:
+    """What the shapes of this CLIP's weights do not show."""
+    return Unshown(clip.with_quick_gelu, clip.architecture.vision_head_width)
+
+
+def empty_clip(state: Mapping[str, Tensor], unshown: Unshown) -> Clip:
     """A CLIP of the sizes that weights under OpenAI's names have, on the meta device: it holds no weights
     yet.
     """
+    architecture = replace(clip_architecture(state), vision_head_width=unshown.head_width)
     with torch.device("meta"):
-        return Clip(clip_architecture(state), with_quick_gelu=with_quick_gelu)
+        return Clip(architecture, with_quick_gelu=unshown.quick_gelu)
 
 
-def build_bundled_clip(
-    tensors: Mapping[str, Tensor], source: str, *, with_quick_gelu: bool = True
-) -> Clip | None:
+def build_bundled_clip(file: WeightFile, backbone: BackboneConfig) -> Clip | None:
     """The CLIP in a model's file, with its weights; None when the file has none. Raises ConversionError."""
-    state = bundled_clip_state(tensors)
-    if not state:
+    unshown = unshown_by_trained(file, backbone)
+    if unshown is None:
         return None
-    clip = empty_clip(state, with_quick_gelu=with_quick_gelu)
-    clip.load_openai_state(state, source)
+    state = bundled_clip_state(file.tensors)
+    clip = empty_clip(state, unshown)
+    clip.load_openai_state(state, str(file.path))
     return clip.eval()

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.architecture import ClipArchitecture, key_problems
+from models.clip_support import why_unsupported
 from models.clip_weights import ClipWeights, read_clip_weights, tell_activation, with_text_prefix
 from models.feature_cache import FeatureCache
 from models.key_table import ConversionError
@@ -252,10 +253,9 @@ def build_clip(
     architecture, is_quick = describe_architecture(architecture_name)
     loaded = _load_weights(architecture_name, weights)
     if with_quick_gelu is None:
-        with_quick_gelu = is_quick if loaded is None or loaded.quick_gelu is None else loaded.quick_gelu
-        unsaid = loaded is not None and loaded.quick_gelu is None
-        if unsaid and not is_quick and _has_quick_sibling(architecture_name):
-            tell_activation(architecture_name, str(weights))
+        with_quick_gelu = is_quick
+        if loaded is not None:
+            with_quick_gelu = choose_activation(architecture_name, is_quick, loaded, str(weights))
     # Weights that are about to be replaced are not drawn: on the meta device a module is only described.
     with torch.device("cpu" if loaded is None else "meta"):
         clip = Clip(architecture, with_quick_gelu=with_quick_gelu)
@@ -270,6 +270,33 @@ def build_clip(
     return clip.eval()
 
 
+def choose_activation(name: str, is_quick: bool, weights: ClipWeights, source: str) -> bool:
+    """Whether a CLIP uses QuickGELU: what its weights say, else the architecture of that name (`is_quick`),
+    with a warning where such a name is given to both kinds. Raises ConversionError, see `tell_activation`.
+    """
+    if weights.quick_gelu is not None:
+        return weights.quick_gelu
+    if not is_quick and _has_quick_sibling(name):
+        tell_activation(name, source, from_hugging_face=weights.from_hugging_face)
+    return is_quick
+
+
+def pretrained_activation(architecture_name: str, weights: str) -> bool | None:
+    """Whether weights (a tag or a file, as for `build_clip`) were taken for QuickGELU's while checkpoints did
+    not record it: None where they do not say, or are not on this machine. Nothing is downloaded.
+    """
+    if not weights:
+        return None
+    path = Path(weights).expanduser()
+    if path.exists():
+        found = read_clip_weights(path)
+        return True if found.from_hugging_face else found.quick_gelu
+    import open_clip
+
+    tag = open_clip.get_pretrained_cfg(architecture_name.removesuffix("-quickgelu"), weights)
+    return bool(tag.get("quick_gelu", False)) if tag else None
+
+
 def _has_quick_sibling(name: str) -> bool:
     import open_clip
 
@@ -280,7 +307,7 @@ def describe_architecture(name: str) -> tuple[ClipArchitecture, bool]:
     """Sizes of an architecture by name or JSON file, and whether it uses QuickGELU. Raises ValueError."""
     config = _open_clip_config(name)
     vision, text = config["vision_cfg"], config["text_cfg"]
-    if reason := _why_unsupported(config):
+    if reason := why_unsupported(config):
         raise ValueError(
             f"VIDEO.BACKBONE.META_ARCH_NAME {name}: {reason}; this project needs a plain ViT with a class "
             "token, such as ViT-B-32, ViT-B-16 or ViT-L-14"
@@ -319,33 +346,6 @@ def _open_clip_config(name: str) -> dict[str, Any]:
             f"this project adds {', '.join(TINY_ARCHITECTURES)}"
         )
     return config
-
-
-_VISION_EXTRAS = {
-    "timm_model_name": "its image tower is timm's",
-    "attentional_pool": "its image tower pools by attention",
-    "no_ln_pre": "its image tower lacks the first norm",
-    "final_ln_after_pool": "its image tower pools before the norm",
-    "patch_dropout": "its image tower drops patches",
-    "ls_init_value": "its image tower scales its residuals",
-}
-
-
-def _why_unsupported(config: Mapping[str, Any]) -> str | None:
-    """What of an open_clip description this project's towers do not have; None when nothing."""
-    vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
-    for key, reason in _VISION_EXTRAS.items():
-        if vision.get(key):
-            return reason
-    if vision.get("pool_type", "tok") != "tok":
-        return f"its image tower has no class token (it pools by {vision['pool_type']})"
-    if not isinstance(vision.get("layers"), int) or "patch_size" not in vision:
-        return "its image tower is no ViT"
-    if "hf_model_name" in text or "hf_tokenizer_name" in text:
-        return "its text tower is a Hugging Face model"
-    if config.get("custom_text") or text.get("embed_cls") or text.get("pool_type", "argmax") != "argmax":
-        return "its text tower is not CLIP's"
-    return None
 
 
 def open_clip_image_tower(name: str) -> nn.Module:

@@ -8,7 +8,8 @@ lies in the file's metadata, as text that any safetensors reader shows:
     config           the run's configuration as JSON, without the paths of the machine it ran on
     class_names      per head, a list of names; JSON
     dataset, scores  what it was trained on, and what it reached there (measure -> percent; JSON)
-    encoder          JSON: architecture, whether its weights are in the file, and their fingerprint
+    encoder          JSON: architecture, whether its weights are in the file, their fingerprint, and what
+                     their shapes do not show (activation, width of the attention heads)
     notes            anything a person should know
 """
 
@@ -43,6 +44,8 @@ class Encoder:
     """SHA-256 over its weights; the weights it is completed with must have the same."""
     quick_gelu: bool = True
     """Its activation: OpenAI's approximation of GELU, or GELU itself."""
+    head_width: int | None = None
+    """Channels of an attention head of its image tower; None in older files, which do not say."""
 
 
 @dataclass(frozen=True)

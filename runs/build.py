@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import nn
 
 from datasets.records import AnnotatedSplit
+from models.bundled_clip import unshown_of
 from models.frozen_tower import keep_frozen_tower_in
 from models.interface import Role, VideoModel
 from runs.build_data import build_timetable
@@ -108,6 +109,7 @@ def build_trainer(
         data=data,
         class_names=split.class_names,
         videos_sha256=_videos_sha256(split),
+        encoder=asdict(unshown_of(model.model.clip)),
     )
     return Trainer(
         step=step,

@@ -83,8 +83,7 @@ def _clip_of_trained_weights(config: RunConfig) -> Clip | None:
         return None
     try:
         file = read_weight_file(locate_weights(name))
-        quick_gelu = read_description(file).encoder.quick_gelu if is_release(file) else True
-        return build_bundled_clip(file.tensors, str(file.path), with_quick_gelu=quick_gelu)
+        return build_bundled_clip(file, config.video.backbone)
     except (ValueError, DownloadError):
         return None
 

@@ -9,7 +9,7 @@ The learning rate and the order of the data are functions of the step and need n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -80,6 +80,8 @@ class TrainingState:
     """Per head; for whoever uses the checkpoint without the lists, and the same when the run goes on."""
     videos_sha256: str = ""
     """Of the training list, which must be the same when the run goes on."""
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    """What the weights of CLIP do not show: `quick_gelu`, `head_width`."""
 
     def capture(self) -> dict[str, Any]:
         """The checkpoint as plain types and tensors. Every process must call it: it gathers random states."""
@@ -96,6 +98,7 @@ class TrainingState:
             "random": distributed.gather(random_state()),
             "data": distributed.gather(self.data.state_dict()),
             "frozen_sha256": self.frozen_sha256,
+            "encoder": dict(self.encoder),
             "torch": str(torch.__version__),
         }
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from datasets.annotations import AnnotationError
 from datasets.labels import CLASS_LISTS, class_names
 from models.architecture import clip_architecture, dist_architecture
-from models.bundled_clip import CLIP_PREFIX
+from models.bundled_clip import CLIP_PREFIX, Unshown, unshown_by_name, unshown_by_trained
 from models.clip_layouts import clip_layout
-from models.clip_weights import clip_weights_of, with_text_prefix
+from models.clip_weights import clip_weights_in, with_text_prefix
 from models.conversion import bare_release_names, is_dist_release
 from models.key_table import ConversionError, listed
 from models.peer_conversion import peer_layout
@@ -44,7 +44,8 @@ class Described:
     tensors: Mapping[str, Tensor]
     """Under the names of `models.loading`."""
     class_names: tuple[tuple[str, ...], ...]
-    quick_gelu: bool = True
+    clip: Unshown | None = None
+    """What the shapes of the CLIP in the file do not show; None where it holds none."""
     frozen_sha256: str | None = None
     """Fingerprint that frozen weights must have which the file does not bring."""
 
@@ -66,19 +67,19 @@ def describe(
         description = read_description(file)
         own = given or _config_of(description.config, overrides, str(file.path))
         missing = None if description.encoder.included else description.encoder.fingerprint
-        quick_gelu = description.encoder.quick_gelu
-        return Described(own, file.tensors, description.class_names, quick_gelu, missing)
+        return Described(own, file.tensors, description.class_names, _clip_in(file, own), missing)
     if "config" in file.facts:
         own = given or _config_of(file.facts["config"], overrides, str(file.path))
         names = tuple(tuple(head) for head in file.facts.get("class_names") or own_class_names(own))
-        return Described(own, file.tensors, names, frozen_sha256=file.facts.get("frozen_sha256"))
+        return Described(own, file.tensors, names, _clip_in(file, own), file.facts.get("frozen_sha256"))
     if is_dist_release(file.tensors):
         recipe = given or _zoo_recipe(name, overrides)
         own = recipe or _config_of_dist(file.tensors, overrides, str(file.path))
-        return Described(own, file.tensors, own_class_names(own) if recipe else ())
+        return Described(own, file.tensors, own_class_names(own) if recipe else (), _clip_in(file, own))
     is_clip = clip_layout(file.tensors) is not None
     if given is not None and not (is_clip and given.model.name == "clip"):
-        return Described(given, file.tensors, own_class_names(given))  # whether it fits, loading will tell
+        # whether it fits, loading will tell
+        return Described(given, file.tensors, own_class_names(given), _clip_in(file, given))
     if layout := peer_layout(file.tensors):
         raise ConversionError(
             f"{file.path} is a file of {layout.name}, which does not say its configuration: give the recipe "
@@ -97,15 +98,22 @@ def _config_file(path: str | Path, overrides: Sequence[str]) -> RunConfig:
 
 
 def _describe_clip(file: WeightFile, given: RunConfig | None, overrides: Sequence[str]) -> Described:
-    weights = clip_weights_of(file.tensors)
+    weights = clip_weights_in(file)
     tensors = {f"{CLIP_PREFIX}{name}": tensor for name, tensor in with_text_prefix(weights.state).items()}
-    side = clip_architecture(weights.state).image_size
+    sizes = clip_architecture(weights.state)
+    side = sizes.image_size
     values = {
         "MODEL": {"NAME": "clip"},
         "DATA": {"TEST_SCALE": side, "TEST_CROP_SIZE": side, "TRAIN_CROP_SIZE": side},
+        "VIDEO": {"BACKBONE": _arch_name(sizes.open_clip_name)},
     }
     own = given or _config_of(values, overrides, str(file.path))
-    return Described(own, tensors, (), quick_gelu=weights.quick_gelu is not False)
+    name = own.video.backbone.meta_arch_name
+    return Described(own, tensors, (), unshown_by_name(weights, name, str(file.path)))
+
+
+def _clip_in(file: WeightFile, config: RunConfig) -> Unshown | None:
+    return unshown_by_trained(file, config.video.backbone)
 
 
 def _config_of(values: Mapping[str, Any], overrides: Sequence[str], source: str) -> RunConfig:

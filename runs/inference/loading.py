@@ -123,8 +123,7 @@ def _build(described: Described, source: str) -> Recognizer:
     config = described.config
     shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
     own_models = build_own_models(config)
-    state = bundled_clip_state(described.tensors)
-    clip = empty_clip(state, with_quick_gelu=described.quick_gelu) if state else None
+    clip = empty_clip(bundled_clip_state(described.tensors), described.clip) if described.clip else None
     try:
         with torch.device("cpu" if clip is None else "meta"):
             model = build_video_model(config.model, config.video, shape, clip=clip, own_models=own_models)

@@ -54,6 +54,7 @@ def save_release(
         included=with_encoder,
         fingerprint=frozen_fingerprint(model.network),
         quick_gelu=model.model.clip.with_quick_gelu,
+        head_width=model.model.clip.architecture.vision_head_width,
     )
     description = ReleaseDescription(
         config=released_config(model.config),

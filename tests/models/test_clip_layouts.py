@@ -2,13 +2,19 @@
 ways.
 """
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.clip import build_clip
 from models.clip_layouts import clip_layout, to_openai_names
+from models.clip_weights import read_clip_weights
 from models.key_table import ConversionError
+from models.tiny_architectures import TINY_ARCHITECTURES
 
 EMBED, VISION, TEXT = 32, 128, 64
 
@@ -130,3 +136,42 @@ def test_foreign_files_are_refused_with_their_keys() -> None:
     assert clip_layout({"layer1.0.conv1.weight"}) is None
     with pytest.raises(ConversionError, match=r"has the keys fc\.bias, layer1\.0\.conv1\.weight"):
         to_openai_names({"layer1.0.conv1.weight": torch.ones(1), "fc.bias": torch.ones(1)})
+
+
+@pytest.mark.parametrize(
+    ("config", "is_quick"),
+    [
+        ({"vision_config": {"hidden_act": "quick_gelu"}}, True),
+        ({"vision_config": {"hidden_act": "gelu"}}, False),
+        ({"vision_config": {}}, True),  # what Hugging Face leaves out has its own default
+        ({"model_type": "siglip"}, None),
+    ],
+)
+def test_hugging_face_says_its_activation_beside_the_weights(
+    openai_state: dict[str, Tensor], tmp_path: Path, config: dict[str, object], is_quick: bool | None
+) -> None:
+    torch.save(as_hugging_face(openai_state), tmp_path / "pytorch_model.bin")
+    assert read_clip_weights(tmp_path / "pytorch_model.bin").quick_gelu is None
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip", **config}))
+    assert read_clip_weights(tmp_path / "pytorch_model.bin").quick_gelu is is_quick
+
+
+def test_hugging_face_without_its_activation_needs_a_name_that_tells(
+    openai_state: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {
+        "embed_dim": EMBED,
+        "vision_cfg": {"layers": 2, "width": VISION, "patch_size": 16, "image_size": 32},
+        "text_cfg": {"context_length": 8, "vocab_size": 50, "width": TEXT, "heads": 1, "layers": 3},
+    }
+    for name, is_quick in (("ViT-B-16", False), ("ViT-B-16-quickgelu", True)):
+        monkeypatch.setitem(TINY_ARCHITECTURES, name, {**sizes, "quick_gelu": is_quick})
+    path = tmp_path / "model.bin"
+    torch.save(as_hugging_face(openai_state), path)
+    assert build_clip("ViT-B-16-quickgelu", path).with_quick_gelu
+    with pytest.raises(ConversionError, match=r"config\.json .*META_ARCH_NAME to ViT-B-16-quickgelu"):
+        build_clip("ViT-B-16", path)
+    for activation in ("quick_gelu", "gelu"):
+        config = {"model_type": "clip", "vision_config": {"hidden_act": activation}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert build_clip("ViT-B-16", path).with_quick_gelu == (activation == "quick_gelu")

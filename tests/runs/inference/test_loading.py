@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from models.clip import Clip, describe_architecture
 from models.clip_weights import without_text_prefix
 from models.conversion import to_dist_release
 from models.errors import ConversionError
 from models.heads import Recognizer
 from models.loading import fill_from
 from models.release import Encoder, ReleaseDescription, write_release
+from models.tiny_architectures import TINY_ARCHITECTURES
 from models.weight_files import WeightFile
 from models.zoo import ZooError
 from runs.config import load_run_config
 from runs.inference.classifier import VideoClassifier
 from runs.inference.described import describe, own_class_names
 from runs.inference.loading import load_model, untrained_model
+from runs.inference.releasing import save_release
 from tests.runs.inference.tiny import tiny_dist
 from utils.checkpoint import frozen_fingerprint, trainable_state
 from utils.config import ConfigError, to_dict
 
+CPU = torch.device("cpu")
 CLIP = torch.randint(0, 256, (2, 3, 8, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
@@ -81,6 +86,42 @@ def test_a_clip_alone_is_a_model(tmp_path: Path) -> None:
     with torch.no_grad():
         frames = dist.frozen_frames(CLIP.float() / 255)
     torch.testing.assert_close(embedding(model), frames.mean(dim=1))
+
+
+def test_a_clip_alone_is_what_its_architectures_name_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its shapes tell neither the activation nor how many heads there are."""
+    tiny = TINY_ARCHITECTURES["tiny-test"]
+    vision = tiny["vision_cfg"] | {"head_width": 32, "image_size": 48}
+    monkeypatch.setitem(TINY_ARCHITECTURES, "ViT-B-16", {**tiny, "quick_gelu": False, "vision_cfg": vision})
+    clip = Clip(describe_architecture("ViT-B-16")[0], with_quick_gelu=False).eval()
+    torch.save(without_text_prefix(clip.state_dict()), tmp_path / "clip.bin")
+    pairs = ["VIDEO.BACKBONE.META_ARCH_NAME", "ViT-B-16"]
+    config = load_run_config(None, ["MODEL.NAME", "clip", *pairs])
+    frames = torch.rand(1, 3, 2, 48, 48)
+    with torch.no_grad():
+        expected = clip.encode_frames(frames.transpose(1, 2)).mean(dim=1)
+        for told in ({"config": config}, {"overrides": [*pairs, "DATA.SPARSE_SAMPLE_ALPHA", "1"]}):
+            model = load_model(tmp_path / "clip.bin", device="cpu", **told)
+            every_frame = frames.repeat_interleave(model.config.data.sparse_sample_alpha, dim=2)
+            torch.testing.assert_close(model.model(every_frame).video, expected)
+            assert "clip.bin does not say which activation" in caplog.text
+            caplog.clear()
+    with pytest.raises(ConversionError, match=r"clip\.bin does not say its activation"):
+        load_model(tmp_path / "clip.bin", device="cpu")
+
+
+def test_a_release_remembers_the_width_of_its_heads(tmp_path: Path) -> None:
+    tiny = TINY_ARCHITECTURES["tiny-test"]
+    name = tmp_path / "narrow.json"
+    name.write_text(json.dumps({**tiny, "vision_cfg": tiny["vision_cfg"] | {"head_width": 32}}))
+    words = {"MODEL.NAME": "clip", "VIDEO.BACKBONE.META_ARCH_NAME": str(name)}
+    words |= {f"DATA.{key}": "32" for key in ("TRAIN_CROP_SIZE", "TEST_SCALE", "TEST_CROP_SIZE")}
+    words["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"] = '""'
+    model = untrained_model(load_run_config(None, [w for pair in words.items() for w in pair]), CPU)
+    name.unlink()
+    assert save_release(model, tmp_path / "model.safetensors", class_names=[["a", "b"]]) == 0
 
 
 @pytest.mark.parametrize("included", [True, False])
