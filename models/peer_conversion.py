@@ -37,6 +37,7 @@ _IMAGE_TOWER = (
 )
 _TEXT_TOWER = ("token_embedding.weight", "positional_embedding", "text_projection", "ln_final.{p}")
 _IN_BLOCK = "transformer.resblocks.{i}."
+_HEADS = "heads."
 
 
 def _tower(source: str, target: str, names: tuple[str, ...]) -> tuple[KeyRule, ...]:
@@ -170,6 +171,18 @@ PEER_LAYOUTS = (
 def peer_layout(names: Mapping[str, Tensor]) -> PeerLayout | None:
     """Whose release a file's keys are, or None."""
     return next((layout for layout in PEER_LAYOUTS if any(layout.mark in name for name in names)), None)
+
+
+def classifiers_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The trained linear classifiers in a file, of a release or this project's, under the names of a
+    `Recognizer`; {} for none.
+    """
+    layout = peer_layout(state)
+    if layout is None:
+        return {name: tensor for name, tensor in state.items() if name.startswith(_HEADS)}
+    bare = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    rules = [rule for rule in layout.table if rule.target.startswith(_HEADS)]
+    return convert(bare, rules, layout=layout.name, left_out=(r".*",))
 
 
 def from_peer_release(

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.heads import frame_logits
+from models.heads import LinearHead, frame_logits
 from models.interface import VideoFeatures
 from models.zero_shot import fuse_logits
 from runs.inference.classifier import VideoClassifier
@@ -148,6 +148,12 @@ def check_classes(model: VideoClassifier, classes: Classes | None, fusion: float
             f"{model.source} has tuned CLIP's own weights, so there is no frozen CLIP in it to take "
             f"{1 - fusion:g} of the fusion: leave that out (runs/zero_shot.py loads the original and fuses)"
         )
+    if not model.model.in_joint_space and not model.has_trained_classifier:
+        raise ValueError(
+            f"{model.source} makes features that cannot be compared with words, and has no trained classifier"
+        )
+    if classes is None and model.has_trained_classifier:
+        _check_names(model)
     if classes is None and not model.class_names and not model.has_trained_classifier:
         raise ValueError(
             f"{model.source} does not say which classes it was trained for: name classes of your own"
@@ -156,8 +162,6 @@ def check_classes(model: VideoClassifier, classes: Classes | None, fusion: float
         raise ValueError(
             f"{model.source} has a trained classifier for its own classes and cannot compare others"
         )
-    if classes is not None and not model.model.in_joint_space:
-        raise ValueError(f"{model.source} makes features that cannot be compared with words")
     if classes is not None and len(classes) < _PAIR:
         raise ValueError(f"scores compare classes: at least two are needed, {len(classes)} given")
     if classes is not None:
@@ -165,6 +169,18 @@ def check_classes(model: VideoClassifier, classes: Classes | None, fusion: float
             model.model.clip.tokenize(classes[:1])
         except ValueError as error:
             raise ValueError(f"{model.source} cannot read words: {error}") from error
+
+
+def _check_names(model: VideoClassifier) -> None:
+    """Raises ValueError unless every class of the trained classifiers has its name."""
+    sizes = [head.fc.out_features for head in model.network.heads if isinstance(head, LinearHead)]
+    named = [len(names) for names in model.class_names]
+    if sizes != named:
+        raise ValueError(
+            f"{model.source} has a classifier of {' and '.join(map(str, sizes))} classes, of which "
+            f"{' and '.join(map(str, named)) or 'none'} have names here: give the configuration that it was "
+            "trained with, and its lists (DATA.ANNO_DIR)"
+        )
 
 
 def _normalised(model: VideoClassifier, clip: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from models.frozen_tower import keep_frozen_tower_in
 from models.heads import Head, LinearHead, Recognizer
 from models.interface import VideoModel
 from models.loading import check_frozen_weights, fill_from
+from models.peer_conversion import classifiers_of
 from models.weight_files import read_weight_file
 from models.weights import locate_weights
 from runs.build_model import build_own_models
@@ -138,7 +139,8 @@ def _build(described: Described, source: str) -> Recognizer:
 
 def _linear_heads(tensors: Mapping[str, Tensor], width: int) -> list[Head]:
     """New classifiers of the sizes that the file's have; none where it has none."""
+    trained = classifiers_of(tensors)
     heads: list[Head] = []
-    while f"heads.{len(heads)}.fc.weight" in tensors:
-        heads.append(LinearHead(width, len(tensors[f"heads.{len(heads)}.fc.weight"])))
+    while f"heads.{len(heads)}.fc.weight" in trained:
+        heads.append(LinearHead(width, len(trained[f"heads.{len(heads)}.fc.weight"])))
     return heads

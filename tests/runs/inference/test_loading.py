@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from models.clip import Clip, describe_architecture
 from models.clip_weights import without_text_prefix
 from models.conversion import to_dist_release
 from models.errors import ConversionError
-from models.heads import Recognizer
+from models.heads import LinearHead, Recognizer
 from models.loading import fill_from
 from models.release import Encoder, ReleaseDescription, write_release
 from models.tiny_architectures import TINY_ARCHITECTURES
 from models.weight_files import WeightFile
 from models.zoo import ZooError
+from runs.api import classify
 from runs.config import load_run_config
 from runs.inference.classifier import VideoClassifier
 from runs.inference.described import describe, own_class_names
@@ -28,6 +30,7 @@ from tests.runs.inference.tiny import tiny_dist
 from utils.checkpoint import frozen_fingerprint, trainable_state
 from utils.config import ConfigError, to_dict
 
+_BLOCKS = "transformer.resblocks."
 CPU = torch.device("cpu")
 CLIP = torch.randint(0, 256, (2, 3, 8, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
@@ -208,6 +211,76 @@ def test_released_peers_need_their_recipe(key: str, release: str, model: str) ->
 def test_a_configuration_that_is_resolved_takes_no_overrides(released_model: Path) -> None:
     with pytest.raises(ConfigError, match=r"overrides \(DATA.DECODER pyav\) given beside a configuration"):
         load_model(released_model, config=load_run_config(None), overrides=["DATA.DECODER", "pyav"])
+
+
+def peer_pairs(folder: Path, model: str, classes: int, **sizes: int) -> list[str]:
+    """A recipe of a peer on a tiny CLIP, with its list of class names."""
+    tiny = TINY_ARCHITECTURES["tiny-test"]
+    (folder / "clip.json").write_text(json.dumps({**tiny, "vision_cfg": tiny["vision_cfg"] | sizes}))
+    rows = "".join(f"{number}.mp4,class {number}\n" for number in range(classes))
+    (folder / "val.csv").write_text(f"path,label\n{rows}")
+    side = str(sizes.get("image_size", 32))
+    pairs = {
+        "MODEL.NAME": model,
+        "VIDEO.HEAD.NAME": "linear",
+        "VIDEO.BACKBONE.META_ARCH_NAME": str(folder / "clip.json"),
+        "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH": '""',
+        "VIDEO.BACKBONE.ST_ADAPTER.ADAPTER_WIDTH": "32",
+        "VIDEO.BACKBONE.EVL.DECODER_LAYERS": "2",
+        "TEST.DATASET": "csv",
+        "DATA.ANNO_DIR": str(folder),
+        "DATA.NUM_INPUT_FRAMES": "4",
+        "DATA.SPARSE_SAMPLE_ALPHA": "1",
+        **dict.fromkeys(("DATA.TRAIN_CROP_SIZE", "DATA.TEST_SCALE", "DATA.TEST_CROP_SIZE"), side),
+    }
+    return [word for pair in pairs.items() for word in pair]
+
+
+@pytest.mark.parametrize("name", ["st_adapter_a", "aim_a", "evl_a"])
+def test_a_released_peer_keeps_its_classifier(shared: Path, tmp_path: Path, name: str) -> None:
+    stored = torch.load(shared / "parity" / f"{name}.pth", weights_only=True)
+    torch.save({"model": stored["state_dict"]}, tmp_path / "peer.pth")
+    sizes = {"image_size": 48, "width": 64, "layers": 3}
+    config = load_run_config(None, peer_pairs(tmp_path, name.removesuffix("_a"), 11, **sizes))
+    model = load_model(tmp_path / "peer.pth", config=config, device="cpu")
+    expected = np.load(shared / "parity" / f"{name}_expected.npz")
+    if "clip_visual" in stored:  # EVL's release leaves the image tower out
+        model.model.clip.visual.load_state_dict(stored["clip_visual"])
+    with torch.no_grad():
+        (logits,) = model.network(torch.from_numpy(expected["x"]))
+    np.testing.assert_allclose(logits, expected["logits"], atol=2e-5)
+
+
+def test_a_small_file_of_a_peer_is_used_with_its_recipe(tmp_path: Path) -> None:
+    config = load_run_config(None, peer_pairs(tmp_path, "st_adapter", 3))
+    trained = untrained_model(config, CPU).network
+    names = {"model.clip.visual.": "", "before_mlp": "adapter_pre_mlp", "model.blocks.": _BLOCKS}
+    released = {"fc.weight": torch.randn(3, 64), "fc.bias": torch.tensor([0.0, 0.0, 1000.0])}
+    for name, tensor in trained.state_dict().items():
+        if name.startswith(("model.clip.visual.", "model.blocks.")):
+            for ours, theirs in names.items():
+                name = name.replace(ours, theirs)
+            released[name] = tensor
+    torch.save({"model": released}, tmp_path / "peer.pth")
+    model = load_model(tmp_path / "peer.pth", config=config, device="cpu")
+    assert classify(model, CLIP[..., :4, :, :])[0].label == "class 2"
+    assert save_release(model, tmp_path / "out.safetensors", class_names=model.class_names) == 0
+    assert len(load_model(tmp_path / "out.safetensors", device="cpu").network.heads) == 1
+
+
+def test_features_that_nothing_classifies_are_told(tmp_path: Path) -> None:
+    config = load_run_config(None, peer_pairs(tmp_path, "st_adapter", 3))
+    with pytest.raises(ValueError, match="cannot be compared with words, and has no trained classifier"):
+        classify(untrained_model(config, CPU), CLIP[..., :4, :, :])
+
+
+def test_classes_without_names_are_told(tmp_path: Path) -> None:
+    config = load_run_config(None, peer_pairs(tmp_path, "st_adapter", 3))
+    model = untrained_model(config, CPU)
+    network = Recognizer(model.model, [LinearHead(64, 3)])
+    for names, count in (((), "none"), ((("a", "b"),), "2")):
+        with pytest.raises(ValueError, match=rf"classifier of 3 classes, of which {count} have names here"):
+            classify(dataclasses.replace(model, network=network, class_names=names), CLIP[..., :4, :, :])
 
 
 def test_devices_that_are_not_there_are_refused(released_model: Path) -> None:
