@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.zoo import ZooModel, find_model
+from utils.checked_files import check_before_use
 from utils.download import (
     DownloadError,
     Progress,
@@ -44,7 +45,8 @@ def is_offline() -> bool:
 def locate_weights(name_or_path: str | Path, *, progress_for: ProgressFor | None = None) -> Path:
     """The local file (or folder) of a path or of a zoo name, which is downloaded when it is not here yet.
 
-    Raises ZooError for what is neither, DownloadError when the file cannot be had.
+    Raises ZooError for what is neither, DownloadError when the file cannot be had, or is not the one whose
+    hash is known.
     """
     path = Path(name_or_path).expanduser()
     if path.exists():
@@ -52,12 +54,19 @@ def locate_weights(name_or_path: str | Path, *, progress_for: ProgressFor | None
     model = find_model(str(name_or_path))
     local = weights_folder() / model.file
     if local.exists():
-        return local
+        return _checked(local, model)
     mirror = _mirror_folder()
     if mirror is not None and (mirror / model.file).exists():
-        return mirror / model.file
+        return _checked(mirror / model.file, model)
     download_model(model, weights_folder(), progress_for=progress_for)
     return local
+
+
+def _checked(path: Path, model: ZooModel) -> Path:
+    """`path`, checked; a folder's files are checked when they are downloaded."""
+    if path.is_file():
+        check_before_use(path, model.sha256, weights_folder() / f"{model.file}.checked")
+    return path
 
 
 def download_model(

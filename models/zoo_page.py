@@ -31,7 +31,8 @@ Wherever a command takes a model, it takes a path or a name, and an existing pat
 names a folder (or an https address) that holds the files under the names below, for machines without a way
 to the sources; `MODEL_ZOO_OFFLINE=1` forbids the network. Downloads resume where they stopped. Where a
 SHA-256 is published it is checked; otherwise it is recorded beside the file at the first download
-(`<file>.sha256`) and checked from then on.
+(`<file>.sha256`) and checked from then on: by `download.py` each time, and when a model is used by its name,
+whenever the file is another than at the last check (by size and time, remembered in `<file>.checked`).
 
 Scores are what the authors published, in percent, with their protocol: they are what a file must give, not
 what was measured here. The last section says what was verified here and what was not.

@@ -11,6 +11,7 @@ from models import weights
 from models.weights import download_model, locate_weights
 from models.zoo import ZooError, ZooFamily, ZooModel
 from tests.utils.loopback import Served, serve
+from utils import checked_files
 from utils.download import DownloadError, TransferSettings
 
 FAMILY = ZooFamily("f", "F", "paper", "layout")
@@ -68,11 +69,45 @@ def test_a_local_mirror_is_used_in_place_and_copied_on_request(
     (tmp_path / "mirror").mkdir()
     with pytest.raises(DownloadError, match="has no file"):
         locate_weights("clip-vit-b16")
-    (tmp_path / "mirror" / "ViT-B-16.pt").write_bytes(BODY)
-    assert locate_weights("clip-vit-b16") == tmp_path / "mirror" / "ViT-B-16.pt"
+    published = tmp_path / "mirror" / "dist-k400-vit-b16-8+16f.pyth"
+    published.write_bytes(BODY)
+    assert locate_weights("dist-k400-vit-b16-8+16f") == published
     (tmp_path / "mirror" / "m.pyth").write_bytes(BODY)
     [(path, digest)] = download_model(zoo_model(url="https://nowhere.invalid/x"), tmp_path / "to")
     assert path.read_bytes() == BODY and digest == hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.mark.parametrize("folder", ["zoo", "mirror"])
+def test_a_file_is_held_to_its_hash_when_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    path = tmp_path / folder / "m.pyth"
+    path.parent.mkdir()
+    path.write_bytes(b"another model")
+    if folder == "mirror":
+        monkeypatch.setenv("MODEL_ZOO_MIRROR", str(path.parent))
+    published = zoo_model(sha256=hashlib.sha256(BODY).hexdigest(), url="https://nowhere.invalid/x")
+    monkeypatch.setattr(weights, "find_model", lambda _: published)
+    with pytest.raises(DownloadError, match=r"m\.pyth: SHA-256 is .* put the right one in its place"):
+        locate_weights("m")
+    path.write_bytes(BODY)
+    assert locate_weights("m") == path
+    with monkeypatch.context() as patched:
+        patched.setattr(checked_files, "sha256_of", lambda _: pytest.fail("an unchanged file was read again"))
+        assert locate_weights("m") == path
+    path.write_bytes(BODY[1:])
+    with pytest.raises(DownloadError, match="expected"):
+        locate_weights("m")
+
+
+def test_a_recorded_hash_holds_when_a_file_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve({"/m": Served(BODY)}) as server:
+        monkeypatch.setattr(weights, "find_model", lambda _: zoo_model(url=f"{server.address}/m"))
+        path = locate_weights("m")
+    assert locate_weights("m") == path
+    path.write_bytes(BODY[1:])
+    with pytest.raises(DownloadError, match="expected"):
+        locate_weights("m")
 
 
 def test_an_https_mirror_replaces_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
