@@ -60,6 +60,7 @@ def kitchens(tmp_path: Path) -> Path:
 
 def _pairs(pairs_of: Pairs, kitchens: Path, **changes: str) -> dict[str, str]:
     fast = {"OPTIMIZER__MAX_EPOCH": "20", "TRAIN__EVAL_PERIOD": "20", "OPTIMIZER__BASE_LR": "3.0e-3"}
+    fast["OPTIMIZER__WARMUP_EPOCHS"] = "1"
     fast |= {f"AUGMENTATION__{name}": "false" for name in ("MIXUP__ENABLE", "CUTMIX__ENABLE", "COLOR_AUG")}
     heads = {"TRAIN__DATASET": "epic100", "VIDEO__HEAD__NUM_CLASSES": "[97, 300]"}
     fast |= {"TRAIN__BATCH_SIZE": "4", "TRAIN__CHECKPOINT_STEPS": "100"}
@@ -142,7 +143,7 @@ def test_a_list_without_labels_is_refused_before_training(pairs_of: Pairs, kitch
 
 def test_groups_whose_lists_are_absent_are_named_and_left_out(pairs_of: Pairs, kitchens: Path) -> None:
     (kitchens / "EPIC_100_tail_nouns.csv").unlink()
-    pairs = _pairs(pairs_of, kitchens, OPTIMIZER__MAX_EPOCH="1", TRAIN__EVAL_PERIOD="1")
+    pairs = _pairs(pairs_of, kitchens, OPTIMIZER__MAX_EPOCH="1", OPTIMIZER__WARMUP_EPOCHS="0")
     assert start_run(pairs).codes() == [0]
     output = Path(pairs["OUTPUT_DIR"])
     scores = json.loads((output / "summary.json").read_text())["test"]["scores"]
