@@ -91,7 +91,7 @@ def load_class_names(config: RunConfig) -> tuple[tuple[str, ...], ...]:
 def load_test_split(config: RunConfig) -> AnnotatedSplit:
     """The annotation list that a run is tested on. Raises AnnotationError."""
     name, data = config.test_dataset, config.data
-    list_file = data.test_list or (data.val_list if name == config.train.dataset else "")
+    list_file = data.test_list or (data.val_list if name == (config.train.dataset or name) else "")
     return _load(config, name, evaluation_split(name), list_file)
 
 

@@ -15,7 +15,14 @@ from datasets.batch import VideoBatch
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from runs.build import build_schedule, build_trackers, build_workplace, group_settings
-from runs.build_data import build_flip, build_prepare, build_timetable, load_splits, micro_batch_size
+from runs.build_data import (
+    build_flip,
+    build_prepare,
+    build_timetable,
+    load_splits,
+    load_test_split,
+    micro_batch_size,
+)
 from runs.build_model import build_network
 from runs.config import RunConfig, load_run_config
 from runs.output_folder import OutputFolder
@@ -143,3 +150,10 @@ def test_precision_and_trackers_that_cannot_be_had_are_told(
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ConfigError, match="pip install wandb"):
         build_trackers(config_of(WANDB__ENABLE="true"), OutputFolder(tmp_path))
+
+
+def test_a_test_without_a_training_set_takes_the_validation_list(tiny_videos: Path) -> None:
+    (tiny_videos / "mine.csv").write_text("path,label\ntrain00.mp4,colour 0\n")
+    pairs = ["TRAIN.ENABLE", "false", "TEST.DATASET", "csv", "DATA.DATA_ROOT_DIR", str(tiny_videos)]
+    config = load_run_config(None, [*pairs, "DATA.VAL_LIST", str(tiny_videos / "mine.csv")])
+    assert [record.path for record in load_test_split(config).records] == ["train00.mp4"]
