@@ -106,6 +106,10 @@ class VideoModel(nn.Module):
         """How the parameter of that name (as in `named_parameters`) is trained."""
         raise NotImplementedError
 
+    def does_without(self, name: str) -> bool:
+        """Whether a file of this method may hold a weight of that name which this form of it has not."""
+        return False
+
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether weight decay applies: not to biases, norms, tokens and positions."""
         return parameter.ndim >= 2 and name.rsplit(".", 1)[-1] not in NOT_DECAYED

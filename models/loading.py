@@ -46,18 +46,23 @@ class Taken:
     """What a network took from a file."""
 
     names: frozenset[str]
+    """What the file has of this network's, left or not."""
     changed: tuple[str, ...]
     """Frozen weights to which the file gave other values than they had."""
     new_heads: tuple[str, ...]
     """Weights of classifiers that the file does not have, or has for other classes."""
 
 
-def load_trained_weights(network: Recognizer | Retriever, path: Path) -> tuple[WeightFile, Taken]:
-    """Fill `network` from a file of a trained model. Raises ConversionError when it does not fit, or was
-    trained beside other frozen weights than those it does not bring.
+def load_trained_weights(
+    network: Recognizer | Retriever, path: Path, *, leave: frozenset[str] = frozenset()
+) -> tuple[WeightFile, Taken]:
+    """Fill `network`, but for the weights in `leave`, from a file of a trained model.
+
+    Raises ConversionError when it does not fit, or was trained beside other frozen weights than those it does
+    not bring.
     """
     file = read_weight_file(path)
-    taken = fill_from(network, file.tensors, str(path))
+    taken = fill_from(network, file.tensors, str(path), leave=leave)
     expected = file.facts.get("frozen_sha256")
     if is_release(file):
         encoder = read_description(file).encoder
@@ -85,8 +90,16 @@ def check_frozen_weights(network: Recognizer | Retriever, taken: Taken, expected
         )
 
 
-def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], source: str) -> Taken:
-    """Fill `network` with weights under the release's names or this project's. Raises ConversionError."""
+def fill_from(
+    network: Recognizer | Retriever,
+    tensors: Mapping[str, Tensor],
+    source: str,
+    *,
+    leave: frozenset[str] = frozenset(),
+) -> Taken:
+    """Fill `network`, but for the weights in `leave`, with weights under the release's names or this
+    project's. Raises ConversionError.
+    """
     own, released = network.state_dict(), tensors
     if is_dist_release(tensors):
         model_state = network.model.state_dict()
@@ -99,7 +112,11 @@ def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], so
         tensors = {f"model.{name}": tensor for name, tensor in from_clip4clip_release(tensors).items()}
     elif layout := peer_layout(tensors):
         tensors = from_peer_release(tensors, layout, own)
-    given = {name: _fitted(name, tensor, own.get(name)) for name, tensor in tensors.items()}
+    given = {
+        name: _fitted(name, tensor, own.get(name))
+        for name, tensor in tensors.items()
+        if not network.model.does_without(name.removeprefix("model."))
+    }
     optional = _optional(network, given, own)
     needed = {name: tensor for name, tensor in own.items() if name in given or name not in optional}
     given = {name: tensor for name, tensor in given.items() if name not in optional or name in needed}
@@ -109,13 +126,15 @@ def fill_from(network: Recognizer | Retriever, tensors: Mapping[str, Tensor], so
         sizes = differing_sizes(released, network.model.state_dict())
         raise ConversionError(_explain(source, problems, given, needed, sizes))
     fitted = {name: tensor.to(own[name].dtype) for name, tensor in given.items()}
+    names = frozenset(fitted)
+    fitted = {name: tensor for name, tensor in fitted.items() if name not in leave}
     # A network on the meta device holds no weights to copy into: it takes the file's tensors as they are.
     on_meta = any(tensor.is_meta for tensor in own.values())
     changed = () if on_meta else _changed(network, fitted)
     network.load_state_dict(fitted, strict=False, assign=on_meta)
     assert not any(parameter.is_meta for parameter in network.parameters()), f"{source} left weights unfilled"
     new_heads = tuple(name for name in own if name.startswith(_HEADS) and name not in fitted)
-    return Taken(frozenset(fitted), changed, new_heads)
+    return Taken(names, changed, new_heads)
 
 
 def _changed(network: Recognizer | Retriever, given: Mapping[str, Tensor]) -> tuple[str, ...]:

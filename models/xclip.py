@@ -177,6 +177,10 @@ class Xclip(VideoModel):
         """Text features (K,E) of the class names, not normalised."""
         return class_text_features(self.clip, names, templates, normalized=False)
 
+    def does_without(self, name: str) -> bool:
+        """Prompts are for texts alone."""
+        return self.prompts is None and name.startswith(("prompts.", "patch_"))
+
     def role(self, name: str) -> Role:
         """The image tower is tuned, the text tower frozen, the rest new."""
         if self.tune_visual and name.startswith("clip.visual."):

@@ -124,7 +124,11 @@ def check_texts(
     for name, texts in (("classes", classes), ("templates", templates)):
         if isinstance(texts, str):
             raise ValueError(f"{name} are a list of texts, not one: {texts!r}")
-    if classes is None and model.has_trained_classifier and (templates is not None or fusion is not None):
+    if (
+        classes is None
+        and model.has_trained_classifier
+        and (templates is not None or fusion not in (None, 1))
+    ):
         raise ValueError(
             f"{model.source} has a trained classifier, which compares no words: leave out "
             f"{'templates' if templates is not None else 'the weight of the fusion'}"

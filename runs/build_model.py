@@ -16,7 +16,7 @@ from models.bundled_clip import build_bundled_clip
 from models.clip import Clip
 from models.errors import ConversionError
 from models.heads import LinearHead, Recognizer, TextHead
-from models.interface import VideoModel
+from models.interface import Role, VideoModel
 from models.loading import Taken, load_trained_weights
 from models.release import is_release, read_description
 from models.retriever import Retriever
@@ -78,14 +78,15 @@ def _clip_of_trained_weights(config: RunConfig) -> Clip | None:
     compared with what the weights were trained beside. Errors are left to `load_weights`, which knows the
     key.
     """
-    name = config.train.checkpoint_file_path if config.train.enable else config.test.checkpoint_file_path
-    if not name:
-        return None
-    try:
-        file = read_weight_file(locate_weights(name))
-        return build_bundled_clip(file, config.video.backbone)
-    except (ValueError, DownloadError):
-        return None
+    start, tested = config.train.checkpoint_file_path, config.test.checkpoint_file_path
+    for name in filter(None, (start,) if config.train.enable else (tested, start)):
+        try:
+            clip = build_bundled_clip(read_weight_file(locate_weights(name)), config.video.backbone)
+        except (ValueError, DownloadError):
+            clip = None
+        if clip is not None:
+            return clip
+    return None
 
 
 def _checkpoint_activations(config: RunConfig, model: VideoModel) -> None:
@@ -123,7 +124,7 @@ def load_weights(
     """
     try:
         path = locate_weights(name_or_path)
-        file, taken = load_trained_weights(network, path)
+        file, taken = load_trained_weights(network, path, leave=_idle(network) if trains else frozenset())
         if not trains and isinstance(network, Recognizer):
             _check_classifiers(network, file, taken, class_names)
     except (ValueError, ZooError, DownloadError) as error:
@@ -144,6 +145,11 @@ def _check_classifiers(
     trained_for = read_description(file).class_names if is_release(file) else file.facts.get("class_names")
     if not trained_for or not class_names or not any(isinstance(head, LinearHead) for head in network.heads):
         return
+    if len(trained_for) != len(class_names):
+        raise ConversionError(
+            f"{file.path} has {len(trained_for)} classifiers, and a video of this list {len(class_names)} "
+            "labels: give the data set that it was trained on"
+        )
     for trained, now in zip(trained_for, class_names, strict=True):
         for index, (name, other) in enumerate(zip(trained, now, strict=True)):
             if class_key(name) != class_key(other):
@@ -151,6 +157,20 @@ def _check_classifiers(
                     f"{file.path} has a classifier whose class {index} is {name!r}; in this run's list it is "
                     f"{other!r}: give the class names that it was trained with as DATA.CLASS_NAMES"
                 )
+
+
+def _idle(network: Recognizer | Retriever) -> frozenset[str]:
+    """Frozen weights that training does not need from a file: CLIP's scale, and a text tower that nothing is
+    compared with.
+    """
+    heads = network.heads if isinstance(network, Recognizer) else ()
+    compares = isinstance(network, Retriever) or any(isinstance(head, TextHead) for head in heads)
+    return frozenset(
+        name
+        for name, _ in network.named_parameters()
+        if network.role(name) is Role.FROZEN
+        and (name == "model.clip.logit_scale" or (not compares and name.startswith("model.clip.text.")))
+    )
 
 
 def _check_frozen(

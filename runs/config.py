@@ -248,7 +248,7 @@ class RunConfig:
             ("TEST.NUM_ENSEMBLE_VIEWS", self.test.num_views != 1, "set it and TEST.NUM_SPATIAL_CROPS to 1"),
             (
                 "VIDEO.HEAD.NAME",
-                self.video.head.name != "text",
+                self.train.enable and self.video.head.name != "text",
                 "set it to text: there is nothing to classify",
             ),
         )

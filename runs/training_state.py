@@ -131,8 +131,9 @@ class TrainingState:
             )
         names = [list(head) for head in self.class_names]
         videos = state.get("videos_sha256", self.videos_sha256)  # checkpoints of before have none
-        if state["class_names"] != names or videos != self.videos_sha256:
-            what = "classes" if state["class_names"] != names else "training videos"
+        known = state.get("class_names", names)
+        if known != names or videos != self.videos_sha256:
+            what = "training videos" if known == names else "classes"
             raise CheckpointError(
                 f"{source} was trained on a list of other {what} than the one read now: bring the lists back "
                 "to what they were, or start a run of its own from these weights (another OUTPUT_DIR, "

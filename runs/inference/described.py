@@ -118,7 +118,14 @@ def _clip_in(file: WeightFile, config: RunConfig) -> Unshown | None:
 
 def _config_of(values: Mapping[str, Any], overrides: Sequence[str], source: str) -> RunConfig:
     """A configuration from plain values (what is absent has its default) and `KEY VALUE` pairs."""
-    return build_section(RunConfig, merge(tree_of_values(values, source), parse_overrides(overrides)))
+    given = parse_overrides(overrides)
+    try:
+        return build_section(RunConfig, merge(tree_of_values(values, source), given))
+    except ConfigError:
+        # How it was trained is no matter here, and later versions may refuse to train so.
+        used = {key: value for key, value in values.items() if key not in ("AUGMENTATION", "OPTIMIZER")}
+        used["TRAIN"] = {**used.get("TRAIN", {}), "ENABLE": False}
+        return build_section(RunConfig, merge(tree_of_values(used, source), given))
 
 
 def _zoo_recipe(name: str, overrides: Sequence[str]) -> RunConfig | None:

@@ -141,3 +141,62 @@ def test_a_matcher_of_texts_and_videos_classifies(
     if not settings:
         with pytest.raises(ValueError, match="trained on a frozen encoder"):
             load_model(path, overrides=other)
+
+
+RETRIEVAL = {"TASK_TYPE": "retrieval", "TEST.NUM_ENSEMBLE_VIEWS": "1"}
+PROBE = {"MODEL.NAME": "clip", **LINEAR}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (BOTH, {**RETRIEVAL, **BOTH, "RETRIEVAL.TEMPERATURE": "0.05"}),
+        ({**RETRIEVAL, "RETRIEVAL.TEMPERATURE": "null"}, {}),
+        ({**RETRIEVAL, "RETRIEVAL.TEMPERATURE": "null"}, {**RETRIEVAL, "RETRIEVAL.TEMPERATURE": "0.05"}),
+        ({**BOTH, **RETRIEVAL}, {**TUNED, **LINEAR}),
+    ],
+)
+def test_training_leaves_what_it_does_not_read(
+    tmp_path: Path, clips: list[str], first: dict[str, str], second: dict[str, str]
+) -> None:
+    """CLIP's scale, and a text tower that nothing is compared with, may differ."""
+    path = trained(tmp_path, config_of(clips[0], **first))
+    network = network_of(config_of(clips[0], **second))
+    before = frozen_fingerprint(network)
+    load_weights(network, path, KEY, trains=True)
+    assert frozen_fingerprint(network) == before
+
+
+def test_prompts_are_for_texts(tmp_path: Path) -> None:
+    roomy = {"VIDEO.BACKBONE.META_ARCH_NAME": "tiny-moving-shapes", "DATA.TRAIN_CROP_SIZE": "48"}
+    roomy |= {"DATA.TEST_SCALE": "48", "DATA.TEST_CROP_SIZE": "48", "MODEL.NAME": "xclip"}
+    path = trained(tmp_path, config_of("", **roomy))
+    network = network_of(config_of("", **roomy, **LINEAR), seed=5)
+    load_weights(network, path, KEY, trains=True)
+    assert not any("prompts" in name for name, _ in network.named_parameters())
+
+
+def test_a_model_is_used_however_it_was_trained(tmp_path: Path, clips: list[str]) -> None:
+    """A later version may refuse to train so again."""
+    path = trained(tmp_path, config_of(clips[0]))
+    content = torch.load(path, weights_only=True)
+    content["config"]["OPTIMIZER"]["WARMUP_EPOCHS"] = content["config"]["OPTIMIZER"]["MAX_EPOCH"]
+    torch.save(content, path)
+    assert load_model(path).config.model.name == "dist"
+
+
+def test_a_test_finds_the_clip_that_training_started_from(tmp_path: Path, clips: list[str]) -> None:
+    whole = load_model(trained(tmp_path, config_of(clips[1])))
+    save_release(whole, tmp_path / "start.safetensors", class_names=NAMES)
+    start = {"TRAIN.CHECKPOINT_FILE_PATH": str(tmp_path / "start.safetensors")}
+    path = trained(tmp_path, config_of(clips[0], **start))
+    tested = {**start, "TRAIN.ENABLE": "false", "TEST.CHECKPOINT_FILE_PATH": path}
+    load_weights(network_of(config_of(clips[0], **tested)), path, KEY)
+
+
+def test_as_many_classifiers_as_labels(tmp_path: Path, clips: list[str]) -> None:
+    path = trained(tmp_path, config_of(clips[0], **PROBE))
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "class_names": [*NAMES, ["a", "b"]]}, path)
+    with pytest.raises(ConfigError, match="has 2 classifiers, and a video of this list 1 labels"):
+        load_weights(network_of(config_of(clips[0], **PROBE)), path, KEY, class_names=NAMES)
