@@ -247,8 +247,9 @@ def build_clip(
     """A CLIP with its weights, in float32 on the CPU.
 
     architecture_name: open_clip's name, one of this project's tiny ones, or an open_clip JSON file. weights:
-    an open_clip tag, or a file (OpenAI's archive, a state dict, safetensors, a DiST checkpoint); empty:
-    random. with_quick_gelu: None takes it from the weights' origin. Raises ValueError.
+    an open_clip tag, or a file (OpenAI's archive, a state dict, Hugging Face's with its config.json, a DiST
+    checkpoint, a release of this project); empty: random. with_quick_gelu: None takes it from the weights'
+    origin. Raises ValueError.
     """
     architecture, is_quick = describe_architecture(architecture_name)
     loaded = _load_weights(architecture_name, weights)

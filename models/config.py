@@ -173,7 +173,8 @@ class BackboneConfig:
     """open_clip's name of the architecture (ViT-B-16, ViT-L-14, ...), or the path of an open_clip JSON
     file."""
     pretrain_weight_path: str = "openai"
-    """open_clip's tag of the weights, or a local file. Empty: random weights, for tests only."""
+    """open_clip's tag of the weights, or a local file; a CLIP inside TRAIN. or TEST.CHECKPOINT_FILE_PATH
+    takes their place. Empty: random weights, for tests only."""
     freeze_text: bool = True
     """Whether the text tower stays as it is."""
     freeze_visual: bool = True

@@ -153,17 +153,13 @@ class PeerLayout:
     table: tuple[KeyRule, ...]
     left_out: tuple[str, ...] = ()
     """Regular expressions of keys that mean nothing here."""
-    for_texts: tuple[str, ...] = ()
-    """Prefixes of our names that a network without a text head does not have."""
 
 
 PEER_LAYOUTS = (
     PeerLayout("ST-Adapter's release", ".adapter_pre_mlp.", ST_ADAPTER_TABLE),
     PeerLayout("AIM's release", ".S_Adapter.", AIM_TABLE),
     PeerLayout("EVL's release", "decoder.decoder_layers.", EVL_TABLE),
-    PeerLayout(
-        "X-CLIP's release", "prompts_generator.", XCLIP_TABLE, for_texts=("model.prompts.", "model.patch_")
-    ),
+    PeerLayout("X-CLIP's release", "prompts_generator.", XCLIP_TABLE),
     PeerLayout("ViFi-CLIP's release", "image_encoder.", VIFI_CLIP_TABLE, (r"prompt_learner\..*",)),
 )
 
@@ -194,8 +190,4 @@ def from_peer_release(
     """
     bare = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     converted = convert(bare, layout.table, layout=layout.name, left_out=layout.left_out)
-    return {
-        name: shaped_like(name, tensor, expected.get(name))
-        for name, tensor in converted.items()
-        if name in expected or not name.startswith(layout.for_texts)
-    }
+    return {name: shaped_like(name, tensor, expected.get(name)) for name, tensor in converted.items()}

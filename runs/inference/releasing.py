@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from models.clip_weights import CLIP_PREFIX
 from models.errors import ConversionError
 from models.release import Encoder, ReleaseDescription, write_release
 from runs.config import RunConfig
@@ -29,7 +30,6 @@ _SECTIONS = (
     "AUGMENTATION",
     "RANDOM_SEED",
 )
-_CLIP_PREFIX = "model.clip."
 
 
 def save_release(
@@ -47,7 +47,7 @@ def save_release(
     file or tag that has them. Raises ExportError when the file does not give the model's numbers.
     """
     frozen = {name for name, weight in model.network.named_parameters() if not weight.requires_grad}
-    left_out = set() if with_encoder else {name for name in frozen if name.startswith(_CLIP_PREFIX)}
+    left_out = set() if with_encoder else {name for name in frozen if name.startswith(CLIP_PREFIX)}
     state = model.network.state_dict()
     encoder = Encoder(
         architecture=Path(model.config.video.backbone.meta_arch_name).name,
