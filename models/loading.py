@@ -130,22 +130,31 @@ def fill_from(
     fitted = {name: tensor for name, tensor in fitted.items() if name not in leave}
     # A network on the meta device holds no weights to copy into: it takes the file's tensors as they are.
     on_meta = any(tensor.is_meta for tensor in own.values())
-    changed = () if on_meta else _changed(network, fitted)
+    changed: tuple[str, ...] = ()
+    if not on_meta:
+        fitted, changed = _compared(network, given, fitted)
     network.load_state_dict(fitted, strict=False, assign=on_meta)
     assert not any(parameter.is_meta for parameter in network.parameters()), f"{source} left weights unfilled"
     new_heads = tuple(name for name in own if name.startswith(_HEADS) and name not in fitted)
     return Taken(names, changed, new_heads)
 
 
-def _changed(network: Recognizer | Retriever, given: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Frozen weights of which `given` has other values."""
-    return tuple(
-        name
-        for name, weight in network.named_parameters()
-        if network.role(name) is Role.FROZEN
-        and name in given
-        and not torch.equal(weight.detach().cpu(), given[name].cpu())
-    )
+def _compared(
+    network: Recognizer | Retriever, given: Mapping[str, Tensor], fitted: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """`fitted` without the frozen weights that the network has already, and the names of those of which it
+    has other values. Weights that a file keeps in half precision are the network's own, rounded, when they
+    are so.
+    """
+    taken, changed = dict(fitted), []
+    for name, weight in network.named_parameters():
+        if name not in fitted or network.role(name) is not Role.FROZEN:
+            continue
+        if torch.equal(weight.detach().cpu().to(given[name].dtype), given[name].cpu()):
+            del taken[name]
+        else:
+            changed.append(name)
+    return taken, tuple(changed)
 
 
 def _fitted(name: str, tensor: Tensor, own: Tensor | None) -> Tensor:

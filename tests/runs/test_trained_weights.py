@@ -10,6 +10,7 @@ import torch
 from models.clip import build_clip
 from models.clip_weights import without_text_prefix
 from models.heads import Recognizer
+from models.loading import fill_from
 from models.retriever import Retriever
 from runs.build_model import build_network, build_retriever, load_weights
 from runs.config import RunConfig, load_run_config
@@ -98,6 +99,18 @@ def test_frozen_weights_are_those_of_the_setting(tmp_path: Path, clips: list[str
     assert all(
         torch.equal(weight, network.state_dict()[name]) for name, weight in model.network.named_parameters()
     )
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_frozen_clip_rounded_in_the_file_is_the_networks_own(clips: list[str], kind: torch.dtype) -> None:
+    network = network_of(config_of(clips[0]))
+    own = {name: weight.clone() for name, weight in network.state_dict().items()}
+    rounded = {name: tensor.to(kind) if ".clip." in name else tensor for name, tensor in own.items()}
+    assert not fill_from(network, rounded, "a release in half precision").changed
+    assert all(torch.equal(weight, own[name]) for name, weight in network.state_dict().items())
+    name = "model.clip.visual.conv1.weight"
+    other = {**rounded, name: rounded[name] * 1.01}
+    assert fill_from(network, other, "another CLIP").changed == (name,)
 
 
 def test_class_features_come_from_the_text_tower_in_use(tmp_path: Path, clips: list[str]) -> None:
