@@ -41,8 +41,8 @@ from runs.timetable import Timetable
 from runs.video_data import EvaluationVideos, PrepareClips, TrainingSteps
 from runs.video_source import (
     build_video_source,
-    folder_of_files,
     known_bad_videos,
+    video_root,
     with_known_bad_noted,
     without_known_bad,
 )
@@ -137,7 +137,7 @@ def _read(config: RunConfig, dataset: str, split: str, list_file: str) -> Annota
         dataset,
         split,
         anno_dir=config.data.annotation_dir,
-        data_root=folder_of_files(config),
+        data_root=video_root(config),
         list_file=list_file,
         class_names_file=config.data.class_names,
         num_classes=config.video.head.classes_per_head,

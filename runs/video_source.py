@@ -6,6 +6,7 @@ import functools
 from functools import partial
 
 from datasets.annotations.files import is_url
+from datasets.annotations.video_paths import ShardedRoot
 from datasets.decoding import open_video
 from datasets.decoding.opening import choose_decoder
 from datasets.excluding import with_bad_videos_noted, without_bad_videos
@@ -45,9 +46,11 @@ def working_decoder(config: RunConfig) -> str:
     return decoder
 
 
-def folder_of_files(config: RunConfig) -> str:
-    """DATA.DATA_ROOT_DIR where the videos are files below it; empty where they are in shards."""
-    return "" if _shard_index(config.data.data_root_dir) is not None else config.data.data_root_dir
+def video_root(config: RunConfig) -> str | ShardedRoot:
+    """DATA.DATA_ROOT_DIR; where the videos below it are in shards, with the paths that these have."""
+    root = config.data.data_root_dir
+    shards = _shard_index(root)
+    return root if shards is None else ShardedRoot(root, tuple(shards))
 
 
 @functools.lru_cache(maxsize=4)

@@ -18,6 +18,7 @@ from typing import Protocol
 from datasets.annotations.errors import AnnotationError, Offenders
 from datasets.annotations.files import join
 from datasets.annotations.kinetics_csv import youtube_id
+from datasets.annotations.video_paths import ShardedRoot
 from datasets.labels import KINETICS, class_key, kinetics_710_name, union_class_names
 from datasets.records import AnnotatedSplit, VideoRecord
 
@@ -25,7 +26,9 @@ from datasets.records import AnnotatedSplit, VideoRecord
 class SplitLoader(Protocol):
     """How the members are read: `load_split`."""
 
-    def __call__(self, dataset: str, split: str, *, anno_dir: str, data_root: str) -> AnnotatedSplit: ...
+    def __call__(
+        self, dataset: str, split: str, *, anno_dir: str, data_root: str | ShardedRoot
+    ) -> AnnotatedSplit: ...
 
 
 def union_members(dataset: str) -> tuple[str, ...]:
@@ -46,7 +49,9 @@ def union_members(dataset: str) -> tuple[str, ...]:
     return tuple(member for member in KINETICS if member in members)
 
 
-def load_union(dataset: str, split: str, anno_dir: str, data_root: str, load: SplitLoader) -> AnnotatedSplit:
+def load_union(
+    dataset: str, split: str, anno_dir: str, data_root: str | ShardedRoot, load: SplitLoader
+) -> AnnotatedSplit:
     """The union of one split of all members; for training, cleaned of every member's validation and test
     videos.
 
@@ -55,7 +60,10 @@ def load_union(dataset: str, split: str, anno_dir: str, data_root: str, load: Sp
     members = union_members(dataset)
 
     def load_member(member: str, member_split: str) -> AnnotatedSplit:
-        root = join(data_root, member) if data_root else ""
+        if isinstance(data_root, ShardedRoot):
+            root: str | ShardedRoot = data_root.below(member)
+        else:
+            root = join(data_root, member) if data_root else ""
         return load(member, member_split, anno_dir=join(anno_dir, member), data_root=root)
 
     splits = {member: load_member(member, split) for member in members}

@@ -19,7 +19,7 @@ from datasets.annotations.kinetics_union import load_union, union_members
 from datasets.annotations.request import ReadRequest
 from datasets.annotations.sniff import Reader, read_any
 from datasets.annotations.table import DATASETS, DatasetSpec, Source, own_dataset
-from datasets.annotations.video_paths import locate_videos, with_extension
+from datasets.annotations.video_paths import ShardedRoot, locate_videos, with_extension
 from datasets.records import AnnotatedSplit, VideoRecord
 
 _LIST_KEY = {"train": "DATA.TRAIN_LIST", "val": "DATA.VAL_LIST", "test": "DATA.TEST_LIST"}
@@ -30,7 +30,7 @@ def load_split(
     split: str,
     *,
     anno_dir: str | Path = "",
-    data_root: str | Path = "",
+    data_root: str | Path | ShardedRoot = "",
     list_file: str | Path = "",
     class_names_file: str | Path | Sequence[str | Path] = "",
     class_names: ClassNames = (),
@@ -45,20 +45,21 @@ def load_split(
     `list_file` (inside `anno_dir`, or absolute) takes the place of the data set's own; so do
     `class_names_file` (one per head) or `class_names` themselves. `num_classes`, one number or one per
     head, is what names from files must count up to. `fold` is the number of the official split. With a
-    local `data_root`, paths are resolved to the files that are there. `reader` reads a format of one's own;
-    the data set then may have any name.
+    `data_root` that is a local folder or shards, paths are resolved to the videos that are there. `reader`
+    reads a format of one's own; the data set then may have any name.
     Raises:
         AnnotationError: something is missing, empty, malformed, or does not fit together; the message has
             the file, the first few offenders and the remedy.
     """
+    root = data_root if isinstance(data_root, ShardedRoot) else str(data_root)
     if union_members(dataset):
         if str(list_file) or class_names_file or class_names:
             raise AnnotationError(f"{dataset} is made of several lists. Remedy: leave lists and names to it")
-        union = load_union(dataset, split, str(anno_dir), str(data_root), load_split)
+        union = load_union(dataset, split, str(anno_dir), root, load_split)
         check_class_counts(dataset, union.class_names, num_classes)
         return union
     spec = own_dataset(dataset, reader, "optional") if reader else dataset_spec(dataset)
-    folder = str(anno_dir or data_root)
+    folder = str(anno_dir) or (root if isinstance(root, str) else root.place)
     source, paths = _annotation_files(dataset, spec, split, folder, str(list_file), fold)
     if str(list_file) and reader:
         source = Source(str(list_file), reader)
@@ -72,7 +73,7 @@ def load_split(
             f"{origin}: no video of split {split!r} in it. Remedy: check that it is complete"
         )
     check_labels(origin, records, names)
-    records, missing = _with_file_paths(request, records, str(data_root), spec.extension)
+    records, missing = _with_file_paths(request, records, root, spec.extension)
     return AnnotatedSplit(dataset, split, tuple(records), names, origin, tuple(notes), missing, spec.heads)
 
 
@@ -127,12 +128,12 @@ def _annotation_files(
 
 
 def _with_file_paths(
-    request: ReadRequest, records: list[VideoRecord], data_root: str, extension: str
+    request: ReadRequest, records: list[VideoRecord], data_root: str | ShardedRoot, extension: str
 ) -> tuple[list[VideoRecord], tuple[str, ...]]:
-    """Records whose paths are those of files, as far as a local root shows them, and what is missing."""
-    if not data_root or is_url(data_root):
+    """Records whose paths are those of videos, as far as the root shows them, and what is missing."""
+    if isinstance(data_root, str) and (not data_root or is_url(data_root)):
         return with_extension(records, extension), ()
-    if not Path(data_root).is_dir():
+    if isinstance(data_root, str) and not Path(data_root).is_dir():
         raise AnnotationError(
             f"DATA.DATA_ROOT_DIR: {data_root} is not a folder. Remedy: give the videos' folder"
         )

@@ -7,19 +7,20 @@ their class or split. The rule, applied once when a split is loaded and never wh
     folder of frames; 3. the same two in the sub-folder of the split (train, val, …) and of the class, and
     without the path's folders; never in a folder of another split, where the same name is another video.
 
-Without a local root to look at (none given, or a URL), a path without extension gets the data set's usual
-one.
+A root of shards, local or remote, is looked at through the paths that its index has. Without anything to look
+at (no root given, or a URL of single files), a path without extension gets the data set's usual one.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from datasets.annotations.errors import AnnotationError
-from datasets.annotations.files import describe_folder
+from datasets.annotations.files import describe_folder, join
 from datasets.labels import class_words
 from datasets.records import VideoRecord
 
@@ -54,6 +55,26 @@ _EXAMPLES = 3
 
 
 @dataclass(frozen=True)
+class ShardedRoot:
+    """A root, a folder or a URL, whose videos lie in shards."""
+
+    place: str
+    paths: tuple[str, ...]
+    """Of all videos in the shards, relative to the root."""
+
+    def below(self, folder: str) -> ShardedRoot:
+        """The part of the root in one of its folders."""
+        start = f"{folder}/"
+        inside = tuple(path.removeprefix(start) for path in self.paths if path.startswith(start))
+        return ShardedRoot(join(self.place, folder), inside)
+
+    def describe(self) -> str:
+        """What the shards hold, in a few words, for error messages."""
+        first = f", the first being {self.paths[0]}" if self.paths else ""
+        return f"the shards of {self.place} hold {len(self.paths)} videos{first}"
+
+
+@dataclass(frozen=True)
 class Located:
     """Records with paths of files, and how many paths were changed or found nothing."""
 
@@ -83,12 +104,12 @@ def with_extension(records: Sequence[VideoRecord], extension: str) -> list[Video
 
 def locate_videos(
     records: Sequence[VideoRecord],
-    root: str,
+    root: str | ShardedRoot,
     split: str,
     class_names: Sequence[tuple[str, ...]],
     extension: str,
 ) -> Located:
-    """Look for every record's video under a local root by the rule above.
+    """Look for every record's video under a local root, or in shards, by the rule above.
 
     Raises:
         AnnotationError: not one of the videos is there.
@@ -109,7 +130,7 @@ def locate_videos(
     if records and len(missing) == len(records):
         raise AnnotationError(
             f"none of the {len(records)} videos of the list is there, the first being {missing[0]}; "
-            f"{describe_folder(root)}. "
+            f"{describe_folder(root) if isinstance(root, str) else root.describe()}. "
             "Remedy: set DATA.DATA_ROOT_DIR to the folder that the list's paths start from"
         )
     return Located(found, len(moved), tuple(moved[:_EXAMPLES]), tuple(missing))
@@ -118,8 +139,9 @@ def locate_videos(
 class _Finder:
     """Answers where a record's video is; every folder is listed at most once."""
 
-    def __init__(self, root: str, split: str, class_names: Sequence[tuple[str, ...]]) -> None:
-        self._root = root
+    def __init__(self, root: str | ShardedRoot, split: str, class_names: Sequence[tuple[str, ...]]) -> None:
+        self._place = root if isinstance(root, str) else root.place
+        self._names_in = _names_on_disk(root) if isinstance(root, str) else _names_in_shards(root)
         self._split = split
         self._class_names = class_names
         self._listings: dict[str, dict[str, str]] = {}
@@ -143,10 +165,7 @@ class _Finder:
         """{name: name} of the folder's entries and {name without video extension: name}, exact names
         winning."""
         if folder not in self._listings:
-            try:
-                names = sorted(entry.name for entry in os.scandir(os.path.join(self._root, folder)))
-            except (FileNotFoundError, NotADirectoryError):
-                names = []
+            names = self._names_in(folder)
             by_stem = {_stem(name): name for name in reversed(names)}
             self._listings[folder] = by_stem | {name: name for name in names}
         return self._listings[folder]
@@ -162,12 +181,33 @@ class _Finder:
         ancestors = [parent, *(str(folder) for folder in PurePosixPath(parent).parents if str(folder) != ".")]
         for base in dict.fromkeys([*ancestors, ""]):
             # A path that names its split means no file of a root that is another split's folder.
-            place = f"{os.path.basename(self._root.rstrip('/'))}/{base}" if named else base
+            place = f"{os.path.basename(self._place.rstrip('/'))}/{base}" if named else base
             if base != parent and _split_in(place, class_folders) not in (None, own):
                 continue
             for split in ("", *_SPLIT_FOLDERS.get(own, ())):
                 for class_folder in class_folders:
                     yield "/".join(part for part in (split, base, class_folder) if part and part != "/")
+
+
+def _names_on_disk(root: str) -> Callable[[str], list[str]]:
+    """Gives the sorted names in a folder below a local root; none where there is no such folder."""
+
+    def names_in(folder: str) -> list[str]:
+        try:
+            return sorted(entry.name for entry in os.scandir(os.path.join(root, folder)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    return names_in
+
+
+def _names_in_shards(root: ShardedRoot) -> Callable[[str], list[str]]:
+    """The same for the folders of the paths in shards."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for path in root.paths:
+        folder, _, name = path.rpartition("/")
+        names[folder].append(name)
+    return lambda folder: sorted(names.get(folder, ()))
 
 
 def _split_in(folder: str, class_folders: Sequence[str]) -> str | None:

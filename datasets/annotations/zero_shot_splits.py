@@ -19,6 +19,7 @@ from datasets.annotations.files import describe_folder, find_matches
 from datasets.annotations.loading import dataset_spec, evaluation_split, load_split
 from datasets.annotations.subsets import keep_classes, published_classes
 from datasets.annotations.table import DATASETS
+from datasets.annotations.video_paths import ShardedRoot
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit
 
@@ -67,7 +68,7 @@ def zero_shot_protocol(
     protocol: str = "3-splits",
     *,
     anno_dir: str,
-    data_root: str = "",
+    data_root: str | ShardedRoot = "",
     class_names_file: str = "",
     video_list: str = "",
     draws: int = 10,
@@ -115,7 +116,7 @@ def half_of_classes(split: AnnotatedSplit, seed: int) -> AnnotatedSplit:
 
 
 def _three_official_splits(
-    dataset: str, anno_dir: str, data_root: str, class_names_file: str
+    dataset: str, anno_dir: str, data_root: str | ShardedRoot, class_names_file: str
 ) -> ZeroShotProtocol:
     if dataset not in ("hmdb51", "ucf101"):
         raise AnnotationError(
@@ -138,7 +139,7 @@ def _three_official_splits(
     return ZeroShotProtocol(dataset, "3-splits", "official test lists", runs)
 
 
-def _kinetics_600(anno_dir: str, data_root: str, video_list: str) -> ZeroShotProtocol:
+def _kinetics_600(anno_dir: str, data_root: str | ShardedRoot, video_list: str) -> ZeroShotProtocol:
     name = video_list or _first_list_that_is_there(anno_dir)
     if name not in K600_VIDEO_LISTS:
         raise AnnotationError(f"no list {name!r}. Remedy: take one of {', '.join(K600_VIDEO_LISTS)}")
@@ -166,7 +167,7 @@ def _first_list_that_is_there(anno_dir: str) -> str:
     return "test"
 
 
-def _published_run(anno_dir: str, data_root: str, pattern: str, split: int) -> AnnotatedSplit:
+def _published_run(anno_dir: str, data_root: str | ShardedRoot, pattern: str, split: int) -> AnnotatedSplit:
     """One of the three published lists, whose labels number its 160 classes."""
     paths = find_matches(anno_dir, pattern.format(split=split))
     if len(paths) != 1:

@@ -20,7 +20,7 @@ from runs.inference.loading import load_model, untrained_model
 from runs.inference.zero_shot_evaluation import collect_logits, join_runs, run_targets
 from runs.inference.zero_shot_report import BASE_TO_NOVEL, ZeroShotResult, write_result
 from runs.process import exit_code_of, start_process
-from runs.video_source import folder_of_files
+from runs.video_source import video_root
 from utils import distributed
 from utils.checksum import sha256_of
 from utils.config import ConfigError, to_dict
@@ -87,7 +87,7 @@ def choose_protocol(invocation: Invocation) -> ZeroShotProtocol:
             dataset,
             name,
             anno_dir=config.data.annotation_dir,
-            data_root=folder_of_files(config),
+            data_root=video_root(config),
             class_names_file=config.data.class_names,
             video_list=options.video_list,
             draws=options.draws,

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from datasets.annotations.video_paths import ShardedRoot
 from datasets.preparation.journal import write_bad_list
 from datasets.records import AnnotatedSplit, VideoRecord
 from datasets.shards import write_shards
+from runs.build_data import load_test_split
 from runs.config import RunConfig
-from runs.video_source import build_video_source, folder_of_files, known_bad_videos, without_known_bad
+from runs.video_source import build_video_source, known_bad_videos, video_root, without_known_bad
 from tests.datasets.decoding.numbered import numbers_in, write_numbered_video
 from utils.config import ConfigError
 
@@ -70,7 +72,28 @@ def test_shards_are_recognised_by_their_index(tmp_path: Path) -> None:
     write_numbered_video(tmp_path / "videos" / "a.mp4", 4)
     write_shards(str(tmp_path / "videos"), ["a.mp4"], str(tmp_path / "shards"))
     config = config_with(data_root_dir=str(tmp_path / "shards"), cache_dir=str(tmp_path / "cache"))
-    assert folder_of_files(config) == ""
-    assert folder_of_files(config_with(data_root_dir=str(tmp_path / "videos"))) == str(tmp_path / "videos")
+    assert video_root(config) == ShardedRoot(str(tmp_path / "shards"), ("a.mp4",))
+    assert video_root(config_with(data_root_dir=str(tmp_path / "videos"))) == str(tmp_path / "videos")
     with build_video_source(config)("a.mp4") as reader:
         assert numbers_in(reader.get_frames([3])) == [3]
+
+
+def test_a_list_s_paths_lead_into_shards_as_into_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    (tmp_path / "videos" / "jump").mkdir(parents=True)
+    for path in ("jump/a.mp4", "b.webm"):
+        codec = "libvpx" if path.endswith("webm") else "libx264"
+        write_numbered_video(tmp_path / "videos" / path, 4, codec)
+    write_shards(str(tmp_path / "videos"), ["jump/a.mp4", "b.webm"], str(tmp_path / "shards"))
+    (tmp_path / "test.csv").write_text("path,label\na,jump\nb.avi,run\nc.mp4,run\n")
+    for root in ("videos", "shards"):
+        config = config_with(
+            data_root_dir=str(tmp_path / root), anno_dir=str(tmp_path), cache_dir=str(tmp_path / "cache")
+        )
+        split = load_test_split(replace(config, test=replace(config.test, dataset="csv")))
+        assert [record.path for record in split.records] == ["jump/a.mp4", "b.webm", "c.mp4"]
+        assert split.missing == ("c.mp4",)
+        source = build_video_source(config)
+        for record in split.records[:2]:
+            with source(record.path) as reader:
+                assert numbers_in(reader.get_frames([3])) == [3]

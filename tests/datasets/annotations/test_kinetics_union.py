@@ -9,6 +9,7 @@ import pytest
 
 from datasets.annotations import AnnotationError, load_split
 from datasets.annotations.kinetics_union import union_members
+from datasets.annotations.video_paths import ShardedRoot
 from datasets.labels import class_names
 from tests.datasets.annotations.helpers import touch, write
 
@@ -107,8 +108,9 @@ def test_videos_of_every_member_are_found_in_its_folder(tmp_path: Path) -> None:
     paths = ["k700/train/arresting/ddddddddddd_000000_000010.webm", "k700/eeeeeeeeeee_000000_000010.mp4"]
     paths += ["k600/train/aaaaaaaaaaa_000000_000010.mp4", "k400/vault/ccccccccccc_000000_000010.mp4"]
     root = touch(tmp_path / "videos", *paths)
-    split = load_split("k710", "train", anno_dir=tmp_path / "anno", data_root=root)
-    assert set(paths) <= {record.path for record in split.records}
+    for place in (root, ShardedRoot("shards", tuple(paths))):
+        split = load_split("k710", "train", anno_dir=tmp_path / "anno", data_root=place)
+        assert set(paths) <= {record.path for record in split.records}
 
 
 def test_members_of_other_names() -> None:

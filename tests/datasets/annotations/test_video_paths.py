@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from datasets.annotations import AnnotationError
-from datasets.annotations.video_paths import has_video_extension, locate_videos, with_extension
+from datasets.annotations.video_paths import (
+    ShardedRoot,
+    has_video_extension,
+    locate_videos,
+    with_extension,
+)
 from datasets.records import VideoRecord
 from tests.datasets.annotations.helpers import touch
 
@@ -51,6 +56,30 @@ def test_without_a_root_the_usual_extension_is_added() -> None:
 def test_layouts_of_files(tmp_path: Path, there: str, path: str) -> None:
     expected = there.removesuffix("/img_00001.jpg")
     assert _located(touch(tmp_path, there), VideoRecord(path, (1,))) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("there", "path"),
+    [
+        ("a.mp4", "a.mp4"),
+        ("a.mp4", "./a.mp4"),
+        ("a.packed", "a.avi"),
+        ("playing polo/a.mp4", "a.mp4"),
+        ("val/playing_polo/a.webm", "a"),
+        ("a.mp4", "val/a.mp4"),
+    ],
+)
+@pytest.mark.parametrize("place", ["shards", "s3://bucket/shards"])
+def test_videos_in_shards_are_found_by_the_same_rule(place: str, there: str, path: str) -> None:
+    root = ShardedRoot(place, ("train/a.mp4", there))
+    records = [VideoRecord(path, (1,)), VideoRecord("b", (1,))]
+    located = locate_videos(records, root, "val", NAMES, "mp4")
+    assert [record.path for record in located.records] == [there, "b.mp4"]
+    assert located.missing == ("b",)
+    with pytest.raises(
+        AnnotationError, match=r"shards of .*shards hold 2 videos, the first being train/a\.mp4"
+    ):
+        locate_videos(records[1:], root, "val", NAMES, "mp4")
 
 
 def test_the_exact_path_wins(tmp_path: Path) -> None:
