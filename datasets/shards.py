@@ -1,6 +1,6 @@
 """Videos in tar shards, for clusters whose storage dislikes millions of small files.
 
-    prepare.py shard:   videos ──webdataset──► shard-000000.tar, shard-000001.tar, … and shards.csv
+    prepare.py shard:   videos ──► shard-000000.tar, shard-000001.tar, … and shards.csv
     reading:            path ──shards.csv──► shard ──webdataset, once──► all its videos into the local cache
 
 A shard is read in one go, from disk or through fsspec, and its videos are then local files in a FileCache, so
@@ -13,52 +13,15 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from datasets.annotations.files import is_url, join
 from datasets.decoding.reader import VideoReader, VideoReadError
 from datasets.remote import FileCache, RemoteError
-from utils.atomic import replacing
 
 INDEX = "shards.csv"
-SHARD_BYTES = 500_000_000
-
-
-def write_shards(root: str, paths: Iterable[str], target: str, max_bytes: int = SHARD_BYTES) -> int:
-    """Write the videos at ``paths`` below ``root`` into shards in ``target``; returns how many shards.
-
-    The index is written last: a folder without it is unfinished.
-    """
-    from tqdm import tqdm
-    from webdataset import TarWriter
-
-    index: list[tuple[str, str]] = []
-    number, size, writer = -1, max_bytes, None
-    os.makedirs(target, exist_ok=True)
-    for path in tqdm(list(paths), desc="shard", unit="video", disable=None):
-        with open(os.path.join(root, path), "rb") as file:
-            content = file.read()
-        if writer is None or size + len(content) > max_bytes:
-            if writer is not None:
-                writer.close()
-            number, size = number + 1, 0
-            writer = TarWriter(os.path.join(target, _shard_name(number)))
-        stem, extension = os.path.splitext(path)
-        writer.write({"__key__": stem, extension.removeprefix("."): content})
-        size += len(content)
-        index.append((path, _shard_name(number)))
-    if writer is not None:
-        writer.close()
-    place = os.path.join(target, INDEX)
-    with replacing(place) as unfinished, open(unfinished, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("path", "shard"), *index])
-    return number + 1
-
-
-def _shard_name(number: int) -> str:
-    return f"shard-{number:06d}.tar"
 
 
 def read_index(root: str) -> dict[str, str] | None:

@@ -25,7 +25,7 @@ if __package__ in (None, ""):
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from datasets.annotations import load_split
 from datasets.decoding.opening import choose_decoder
@@ -33,6 +33,7 @@ from datasets.decoding.packed import PACKED_SUFFIX
 from datasets.preparation.jobs import Summary, Workforce, check_all, convert_all
 from datasets.preparation.journal import write_bad_list
 from datasets.preparation.packing import PackSettings, PackTask
+from datasets.preparation.sharding import write_shards
 from datasets.preparation.shrinking import ShrinkSettings, ShrinkTask
 from datasets.preparation.sources import distinct, find_videos, target_paths
 from runs.browse import main as browse
@@ -91,13 +92,11 @@ def pack(options: argparse.Namespace) -> int:
 
 def shard(options: argparse.Namespace) -> int:
     """`prepare.py shard`."""
-    from datasets.shards import write_shards  # needs the extra `remote`
-
     paths = _paths(options)
     target_paths(paths, "")  # that they lie below their root
-    count = write_shards(options.videos, paths, options.copies, options.shard_size * 1_000_000)
-    print(f"{len(paths)} videos in {count} shards: set DATA.DATA_ROOT_DIR to {options.copies}")
-    return 0
+    summary = write_shards(options.videos, paths, options.copies, options.shard_size * 1_000_000)
+    print(f"shards: set DATA.DATA_ROOT_DIR to {options.copies}")
+    return _report_copies(summary, summary.problems, options)
 
 
 COMMANDS = {"check": check, "shrink": shrink, "pack": pack, "shard": shard}
@@ -108,8 +107,13 @@ def _convert(
 ) -> int:
     journal = os.path.join(options.copies, "copied.csv")
     summary = convert_all(tasks, journal, _workforce(options), label)
-    failures = os.path.join(options.copies, "not_copied.csv")
     relative = {os.path.relpath(path, options.videos): problem for path, problem in summary.problems.items()}
+    return _report_copies(summary, relative, options)
+
+
+def _report_copies(summary: Summary, relative: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Write the list of the videos without copy, by relative path, and say how many; the exit code."""
+    failures = os.path.join(options.copies, "not_copied.csv")
     write_bad_list(failures, relative)
     _report(summary, "copied")
     print(f"not copied: {failures}")

@@ -166,6 +166,21 @@ def test_shards_hold_the_files_as_they_are(videos: Path, tmp_path: Path) -> None
         assert member.read() == (videos / "b.webm").read_bytes()
 
 
+def test_what_cannot_go_into_a_shard_is_listed(videos: Path, tmp_path: Path) -> None:
+    (videos / "frames").mkdir()
+    Image.new("RGB", (8, 8)).save(videos / "frames" / "1.jpg")
+    (videos / "12@N00_ab").write_bytes((videos / "jump" / "a.mp4").read_bytes())  # one DiDeMo name is such
+    (tmp_path / "mine.csv").write_text("path,label\n12@N00_ab,x\nmissing.mp4,y\nframes,x\n./b.webm,y\n")
+    shards = tmp_path / "shards"
+    assert main(f"shard {videos} {shards} --dataset csv --list {tmp_path}/mine.csv".split()) == 1
+    assert read_bad_list(str(shards / "not_copied.csv")) == {
+        "frames": "it is a folder of frames: pack it first (prepare.py pack)",
+        "missing.mp4": "there is no such file",
+    }
+    with tarfile.open(shards / "shard-000000.tar") as tar:
+        assert tar.getnames() == list(read_index(str(shards)) or {}) == ["12@N00_ab", "b.webm"]
+
+
 def test_browse_shows_training_clips(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,label\njump/a.mp4,jump\nb.webm,run\n")
     (tmp_path / "run.yaml").write_text(

@@ -10,8 +10,8 @@ import pytest
 
 from datasets.annotations.video_paths import ShardedRoot
 from datasets.preparation.journal import write_bad_list
+from datasets.preparation.sharding import write_shards
 from datasets.records import AnnotatedSplit, VideoRecord
-from datasets.shards import write_shards
 from runs.build_data import load_test_split
 from runs.config import RunConfig
 from runs.video_source import build_video_source, known_bad_videos, video_root, without_known_bad

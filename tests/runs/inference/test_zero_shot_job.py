@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from datasets.shards import write_shards
+from datasets.preparation.sharding import write_shards
 from runs.cli import Invocation
 from runs.config import resolve_run_config
 from runs.inference.zero_shot_evaluation import join_runs
