@@ -9,10 +9,10 @@
 VIDEOS is a folder. All videos below it are taken, or those of an annotation list: `--dataset ssv2 --split
 train --anno-dir DIR`, or `--dataset list --list FILE`. The originals are never touched. Every command can be
 interrupted and called again: it goes on where it was, and does again what other settings or a changed video
-make out of date (`copied.csv` among the copies tells what they were made of). `check` writes two files: the
-bad videos with the reasons, for DATA.EXCLUDE_LIST, and beside it (`bad.all.csv`) what it knows of every
-video. Copies lie under the same relative names, so that the same annotations serve with DATA.DATA_ROOT_DIR
-set to COPIES.
+make out of date (`copied.csv` among the copies tells what they were made of). Called again for another split,
+it adds to the copies, shards and lists that are there. `check` writes two files: the bad videos with the
+reasons, for DATA.EXCLUDE_LIST, and beside it (`bad.all.csv`) what it knows of every video. Copies lie under
+the same relative names, so that the same annotations serve with DATA.DATA_ROOT_DIR set to COPIES.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if __package__ in (None, ""):
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from datasets.annotations import load_split
 from datasets.decoding.opening import choose_decoder
@@ -63,9 +63,8 @@ def check(options: argparse.Namespace) -> int:
     paths = _paths(options)
     journal = f"{os.path.splitext(options.output)[0]}.all.csv"
     summary = check_all(options.videos, paths, journal, _workforce(options), decoder=options.decoder)
-    write_bad_list(options.output, summary.problems)
-    _report(summary, "checked")
-    print(f"bad videos: {options.output} (for DATA.EXCLUDE_LIST); all videos: {journal}")
+    _report(summary, "checked", options.output, "bad videos, for DATA.EXCLUDE_LIST")
+    print(f"all videos: {journal}")
     return 1 if summary.problems else 0
 
 
@@ -96,7 +95,7 @@ def shard(options: argparse.Namespace) -> int:
     target_paths(paths, "")  # that they lie below their root
     summary = write_shards(options.videos, paths, options.copies, options.shard_size * 1_000_000)
     print(f"shards: set DATA.DATA_ROOT_DIR to {options.copies}")
-    return _report_copies(summary, summary.problems, options)
+    return _report_copies(summary, options)
 
 
 COMMANDS = {"check": check, "shrink": shrink, "pack": pack, "shard": shard}
@@ -106,17 +105,12 @@ def _convert(
     tasks: Sequence[ShrinkTask] | Sequence[PackTask], options: argparse.Namespace, label: str
 ) -> int:
     journal = os.path.join(options.copies, "copied.csv")
-    summary = convert_all(tasks, journal, _workforce(options), label)
-    relative = {os.path.relpath(path, options.videos): problem for path, problem in summary.problems.items()}
-    return _report_copies(summary, relative, options)
+    summary = convert_all(options.videos, tasks, journal, _workforce(options), label)
+    return _report_copies(summary, options)
 
 
-def _report_copies(summary: Summary, relative: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Write the list of the videos without copy, by relative path, and say how many; the exit code."""
-    failures = os.path.join(options.copies, "not_copied.csv")
-    write_bad_list(failures, relative)
-    _report(summary, "copied")
-    print(f"not copied: {failures}")
+def _report_copies(summary: Summary, options: argparse.Namespace) -> int:
+    _report(summary, "copied", os.path.join(options.copies, "not_copied.csv"), "not copied")
     return 1 if summary.problems else 0
 
 
@@ -150,13 +144,17 @@ def _workforce(options: argparse.Namespace) -> Workforce:
     return Workforce(options.workers, options.time_limit)
 
 
-def _report(summary: Summary, word: str) -> None:
+def _report(summary: Summary, word: str, bad_list: str, title: str) -> None:
+    """Write the list of the bad videos, and say how many there are."""
+    write_bad_list(bad_list, summary.problems | summary.problems_before)
     again = f" ({summary.already_done} of them before)" if summary.already_done else ""
     print(f"{summary.videos} videos {word}{again}: {len(summary.problems)} bad")
     for path, problem in list(summary.problems.items())[:NAMED_PROBLEMS]:
         print(f"  {path}: {problem}")
     if len(summary.problems) > NAMED_PROBLEMS:
         print(f"  and {len(summary.problems) - NAMED_PROBLEMS} more")
+    before = len(summary.problems_before)
+    print(f"{title}: {bad_list}{f' (with {before} of other lists, from before)' if before else ''}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ Done is what the journal has with the same settings, and with the size and date 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -43,7 +43,9 @@ class Summary:
     videos: int
     already_done: int
     problems: dict[str, str]
-    """Why each of the bad videos is bad, by path."""
+    """Why each of the bad videos is bad, by path below the root."""
+    problems_before: dict[str, str]
+    """The same of videos of earlier calls, for another split above all: one list serves all."""
 
 
 def check_all(
@@ -55,7 +57,7 @@ def check_all(
     """
     states = {path: file_state(os.path.join(root, path)) | {"decoder": decoder} for path in paths}
     with Journal(journal_file, FACTS) as journal:
-        tasks = [CheckTask(root, path, decoder) for path in paths if not _same(journal, path, states[path])]
+        tasks = [CheckTask(root, path, decoder) for path in paths if not journal.has(path, states[path])]
 
         def note(task: CheckTask, facts: VideoFacts | None, problem: str) -> None:
             known: Mapping[str, object] = asdict(facts) if facts is not None else {}
@@ -63,13 +65,18 @@ def check_all(
 
         _run(_check, tasks, note, workforce, "check", done=len(paths) - len(tasks))
         problems = {path: journal.rows[path][PROBLEM] for path in paths if journal.rows[path][PROBLEM]}
-    return Summary(len(paths), len(paths) - len(tasks), problems)
+        before = problems_before(journal, root, states)
+    return Summary(len(paths), len(paths) - len(tasks), problems, before)
 
 
 def convert_all(
-    tasks: Sequence[ShrinkTask] | Sequence[PackTask], journal_file: str, workforce: Workforce, label: str
+    root: str,
+    tasks: Sequence[ShrinkTask] | Sequence[PackTask],
+    journal_file: str,
+    workforce: Workforce,
+    label: str,
 ) -> Summary:
-    """Make the copies that are not there yet; the problems are by path of the source.
+    """Make the copies that are not there yet of videos below ``root``.
 
     A copy of which the journal does not say that it was made of the video as it is now, and with these
     settings, is made again.
@@ -83,22 +90,37 @@ def convert_all(
             task
             for task in tasks
             if not os.path.exists(task.target)
-            or not _same(journal, names[task.target], {PROBLEM: "", **states[task.target]})
+            or not journal.has(names[task.target], {PROBLEM: "", **states[task.target]})
         ]
 
         def note(task: ShrinkTask | PackTask, frames: int | None, problem: str) -> None:
             journal.add(names[task.target], problem, states[task.target])
             if problem:
-                problems[task.source] = problem
+                problems[os.path.relpath(task.source, root)] = problem
+
+        def video_of(name: str) -> str:
+            return os.path.join(os.path.dirname(name), journal.rows[name]["source"])
 
         _run(_convert, todo, note, workforce, label, done=len(tasks) - len(todo))
-    return Summary(len(tasks), len(tasks) - len(todo), problems)
+        taken = {os.path.relpath(task.source, root) for task in tasks}
+        before = problems_before(journal, root, taken, video_of)
+    return Summary(len(tasks), len(tasks) - len(todo), problems, before)
 
 
-def _same(journal: Journal, path: str, facts: Mapping[str, str]) -> bool:
-    """Whether the journal has a video with these facts."""
-    row = journal.rows.get(path)
-    return row is not None and all(row[name] == value for name, value in facts.items())
+def problems_before(
+    journal: Journal, root: str, taken: Collection[str], video_of: Callable[[str], str] = str
+) -> dict[str, str]:
+    """Problems of the videos that earlier calls took from other lists, by path below ``root``.
+
+    Only of those that are still as they were then. ``taken``: the videos of this call. ``video_of``: a
+    video's path, of the path that it has in the journal.
+    """
+    bad = {video_of(path): (path, row[PROBLEM]) for path, row in journal.rows.items() if row[PROBLEM]}
+    return {
+        video: problem
+        for video, (path, problem) in bad.items()
+        if video not in taken and journal.has(path, file_state(os.path.join(root, video)))
+    }
 
 
 def _state_of_copy(task: ShrinkTask | PackTask) -> dict[str, str]:

@@ -57,6 +57,11 @@ class Journal:
                 if len(row) == len(self.columns):  # a line cut off in the middle is not done
                     self.rows[row[0]] = dict(zip(self.columns, row, strict=True))
 
+    def has(self, path: str, facts: Mapping[str, str]) -> bool:
+        """Whether the latest line of a video says this of it."""
+        row = self.rows.get(path)
+        return row is not None and all(row[name] == value for name, value in facts.items())
+
     def add(self, path: str, problem: str, facts: Mapping[str, object]) -> None:
         """Note what became of a video."""
         row = {PATH: path, PROBLEM: " ".join(problem.split()), **{name: str(facts[name]) for name in facts}}

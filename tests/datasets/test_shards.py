@@ -40,7 +40,12 @@ def source_of(root: str, cache: Path) -> ShardSource:
 
 
 def test_every_video_comes_out_of_its_shard(shards: Path, tmp_path: Path) -> None:
-    assert sorted(path.name for path in shards.iterdir()) == ["shard-000000.tar", "shard-000001.tar", INDEX]
+    assert sorted(path.name for path in shards.iterdir()) == [
+        "copied.csv",
+        "shard-000000.tar",
+        "shard-000001.tar",
+        INDEX,
+    ]
     source = source_of(str(shards), tmp_path / "cache")
     for number, path in enumerate(PATHS):
         with source(path) as reader:

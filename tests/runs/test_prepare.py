@@ -106,6 +106,30 @@ def test_copies_out_of_date_are_made_again(
     assert done_before() == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "bad_list"), [("check", "bad.csv"), ("pack", "not_copied.csv"), ("shard", "not_copied.csv")]
+)
+def test_a_call_for_another_split_keeps_what_is_known_of_the_first(
+    command: str, bad_list: str, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (videos / "folder").mkdir()
+    (tmp_path / "train.csv").write_text("path,label\njump/a.mp4,x\ncut.mp4,y\nmissing.avi,y\n")
+    (tmp_path / "val.csv").write_text("path,label\nb.webm,x\nempty.mp4,y\nfolder,y\n")
+    copies = tmp_path / "copies"
+    target = f"--output {copies}/bad.csv" if command == "check" else str(copies)
+    words = f"{command} {videos} {target} --dataset csv --anno-dir {tmp_path}"
+    for split, named in (("train", 3), ("val", 3), ("train", 3)):
+        assert main([*words.split(), "--split", split]) == 1
+        assert f"{named} videos" in capsys.readouterr().out
+    bad = (
+        {"missing.avi", "folder"} if command == "shard" else {"cut.mp4", "empty.mp4", "missing.avi", "folder"}
+    )
+    assert read_bad_list(str(copies / bad_list)).keys() == bad
+    (videos / "missing.avi").write_bytes((videos / "jump" / "a.mp4").read_bytes())  # found after all
+    assert main([*words.split(), "--split", "val"]) == 1
+    assert read_bad_list(str(copies / bad_list)).keys() == bad - {"missing.avi"}
+
+
 def test_a_copy_is_not_done_because_its_changed_video_is_broken(videos: Path, tmp_path: Path) -> None:
     words = ["pack", str(videos), str(tmp_path / "copies"), "--workers", "1"]
     assert main(words) == 1
@@ -164,6 +188,36 @@ def test_shards_hold_the_files_as_they_are(videos: Path, tmp_path: Path) -> None
         member = tar.extractfile("b.webm")
         assert member is not None
         assert member.read() == (videos / "b.webm").read_bytes()
+
+
+def test_shards_of_another_split_come_beside_the_first(videos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    (tmp_path / "train.csv").write_text("path,label\njump/a.mp4,x\ncut.mp4,y\n")
+    (tmp_path / "val.csv").write_text("path,label\nb.webm,x\ncut.mp4,y\n")
+    shards = tmp_path / "shards"
+
+    def index_after(split: str) -> dict[str, str]:
+        words = f"shard {videos} {shards} --dataset csv --anno-dir {tmp_path} --split {split}"
+        assert main(words.split()) == 0
+        index = read_index(str(shards)) or {}
+        for path, name in index.items():
+            with tarfile.open(shards / name) as tar:
+                assert path in tar.getnames()
+        return {path: name.removeprefix("shard-00000") for path, name in index.items()}
+
+    first = {"jump/a.mp4": "0.tar", "cut.mp4": "0.tar"}
+    assert index_after("train") == first
+    both = {**first, "b.webm": "1.tar"}
+    (shards / "shards.csv").rename(tmp_path / "kept")
+    assert index_after("val") == both  # an interrupted call wrote no index
+    (shards / "copied.csv").unlink()  # shards from elsewhere have none
+    assert [index_after("train"), index_after("val")] == [both, both]
+    write_numbered_video(videos / "b.webm", 3, "libvpx")
+    assert index_after("val") == both  # their index is believed
+    (shards / "shard-000001.tar").unlink()
+    assert index_after("val") == {**first, "b.webm": "2.tar"}
+    write_numbered_video(videos / "b.webm", 5, "libvpx")
+    assert index_after("val") == {**first, "b.webm": "3.tar"}
 
 
 def test_what_cannot_go_into_a_shard_is_listed(videos: Path, tmp_path: Path) -> None:
