@@ -8,11 +8,12 @@
 
 VIDEOS is a folder. All videos below it are taken, or those of an annotation list: `--dataset ssv2 --split
 train --anno-dir DIR`, or `--dataset list --list FILE`. The originals are never touched. Every command can be
-interrupted and called again: it goes on where it was, and does again what other settings or a changed video
-make out of date (`copied.csv` among the copies tells what they were made of). Called again for another split,
-it adds to the copies, shards and lists that are there. `check` writes two files: the bad videos with the
-reasons, for DATA.EXCLUDE_LIST, and beside it (`bad.all.csv`) what it knows of every video. Copies lie under
-the same relative names, so that the same annotations serve with DATA.DATA_ROOT_DIR set to COPIES.
+interrupted and called again: it goes on where it was, tries again what failed, and does again what other
+settings or a changed video make out of date (`copied.csv` among the copies tells what they were made of).
+Called again for another split, it adds to the copies, shards and lists that are there. `check` writes two
+files: the bad videos with the reasons, for DATA.EXCLUDE_LIST, and beside it (`bad.all.csv`) what it knows of
+every video. Copies lie under the same relative names, so that the same annotations serve with
+DATA.DATA_ROOT_DIR set to COPIES.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 paths ──► those not done ──► child processes ──► journal, one line a video ──► Summary
 
-Done is what the journal has with the same settings, and with the size and date that the video has now.
+Done is what the journal has without a problem, with the same settings, and with the size and date that the
+video has now. What failed is tried again: a time limit, a full memory or a disk may be the cause of it.
 """
 
 from __future__ import annotations
@@ -53,11 +54,15 @@ def check_all(
 ) -> Summary:
     """Decode all frames of the videos at ``paths`` below ``root``; the journal holds what came out.
 
-    A video that the journal has, as it is now and with this decoder, is not checked again.
+    A video that the journal has as sound, as it is now and with this decoder, is not checked again.
     """
     states = {path: file_state(os.path.join(root, path)) | {"decoder": decoder} for path in paths}
     with Journal(journal_file, FACTS) as journal:
-        tasks = [CheckTask(root, path, decoder) for path in paths if not journal.has(path, states[path])]
+        tasks = [
+            CheckTask(root, path, decoder)
+            for path in paths
+            if not journal.has(path, {PROBLEM: "", **states[path]})
+        ]
 
         def note(task: CheckTask, facts: VideoFacts | None, problem: str) -> None:
             known: Mapping[str, object] = asdict(facts) if facts is not None else {}

@@ -42,7 +42,7 @@ def test_check_lists_the_bad_videos_and_goes_on_where_it_was(
     assert sorted(read_bad_list(str(output))) == ["cut.mp4", "empty.mp4"]
     write_numbered_video(videos / "empty.mp4", 5)  # downloaded again
     assert main(command) == 1
-    assert "4 videos checked (3 of them before): 1 bad" in capsys.readouterr().out
+    assert "4 videos checked (2 of them before): 1 bad" in capsys.readouterr().out
     assert sorted(read_bad_list(str(output))) == ["cut.mp4"]
 
 
@@ -173,6 +173,15 @@ def test_a_video_that_hangs_the_decoder_is_given_up(videos: Path, tmp_path: Path
     summary = check_all(str(videos), paths, str(tmp_path / "all.csv"), workforce)
     assert summary.problems == {"hang.mp4": "no answer within 1 s"}
     assert time.monotonic() - start < 30
+
+
+def test_a_sound_video_that_was_given_up_is_checked_again(videos: Path, tmp_path: Path) -> None:
+    def problems_with(time_limit: float) -> dict[str, str]:
+        workforce = Workforce(num_workers=1, time_limit=time_limit, show_progress=False)
+        return check_all(str(videos), ["jump/a.mp4"], str(tmp_path / "all.csv"), workforce).problems
+
+    assert problems_with(time_limit=1e-6) == {"jump/a.mp4": "no answer within 1e-06 s"}
+    assert problems_with(time_limit=60) == {}
 
 
 def test_shards_hold_the_files_as_they_are(videos: Path, tmp_path: Path) -> None:
