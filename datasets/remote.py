@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from datasets.annotations.files import is_url, join
 from datasets.decoding.reader import VideoReader, VideoReadError
@@ -46,6 +47,10 @@ _STATE_KEYS = (
 
 class RemoteError(RuntimeError):
     """A remote file that cannot be had."""
+
+
+class NoSuchFileError(RemoteError):
+    """A remote file that is not there, as its server says."""
 
 
 def default_cache_folder() -> str:
@@ -123,22 +128,8 @@ class FileCache:
         return os.path.join(self.folder, digest[:2], digest[2:] + suffix)
 
     def with_retries(self, action: Callable[[], None]) -> None:
-        """Call ``action`` until it succeeds, ATTEMPTS times at most, with pauses. Raises RemoteError."""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(self.pause * 2 ** (attempt - 1))
-            try:
-                return action()
-            except FileNotFoundError as error:
-                if not _is_hiccup(error):
-                    raise RemoteError("there is no such file") from error
-                last: BaseException = error.__cause__ or error
-            except ImportError as error:
-                raise RemoteError(f"{error}: install what fsspec needs for this kind of URL") from error
-            except Exception as error:  # noqa: BLE001  # every protocol has exceptions of its own
-                last = error
-        description = f"{type(last).__name__}: {last}"
-        raise RemoteError(f"{ATTEMPTS} attempts failed, the last with {description}") from last
+        """The function of this name, with the pauses of this cache. Raises RemoteError."""
+        with_retries(action, self.pause)
 
     def _account(self, new_bytes: int) -> None:
         self._unaccounted += new_bytes
@@ -157,6 +148,27 @@ class FileCache:
             with suppress(FileNotFoundError):  # another process was faster
                 os.remove(path)
             excess -= size
+
+
+def with_retries(action: Callable[[], None], pause: float = FIRST_PAUSE) -> None:
+    """Call ``action`` until it succeeds, ATTEMPTS times at most, with pauses. Raises RemoteError, for a file
+    that is not there NoSuchFileError.
+    """
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(pause * 2 ** (attempt - 1))
+        try:
+            return action()
+        except FileNotFoundError as error:
+            if not _is_hiccup(error):
+                raise NoSuchFileError("there is no such file") from error
+            last: BaseException = error.__cause__ or error
+        except ImportError as error:
+            raise RemoteError(f"{error}: install what fsspec needs for this kind of URL") from error
+        except Exception as error:  # noqa: BLE001  # every protocol has exceptions of its own
+            last = error
+    description = f"{type(last).__name__}: {last}"
+    raise RemoteError(f"{ATTEMPTS} attempts failed, the last with {description}") from last
 
 
 def _files_with_use(folder: str) -> list[tuple[float, int, str]]:
@@ -206,6 +218,12 @@ def _copy(url: str, path: str) -> None:
         raise OSError(f"{received} of {expected} bytes arrived")
 
 
+def _place_of(root: str, path: str) -> str:
+    """Path or URL of a video below a root; in a web address quoted, where "#" and "?" would end its name."""
+    on_the_web = root.rpartition("::")[2].startswith(("http://", "https://"))
+    return join(root, quote(path) if on_the_web and not (is_url(path) or os.path.isabs(path)) else path)
+
+
 @dataclass
 class VideoSource:
     """The videos below a root, which is a folder or a URL; picklable, since every worker gets one."""
@@ -218,7 +236,7 @@ class VideoSource:
 
     def __call__(self, path: str) -> VideoReader:
         """Open the video of a record. Raises VideoReadError."""
-        place = join(self.root, path)
+        place = _place_of(self.root, path)
         if not is_url(place):
             return self.open_local(place)
         if self.cache is None:

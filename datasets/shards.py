@@ -19,26 +19,39 @@ from typing import Any
 
 from datasets.annotations.files import is_url, join
 from datasets.decoding.reader import VideoReader, VideoReadError
-from datasets.remote import FileCache, RemoteError
+from datasets.remote import FIRST_PAUSE, FileCache, NoSuchFileError, RemoteError, with_retries
 
 INDEX = "shards.csv"
 
 
-def read_index(root: str) -> dict[str, str] | None:
+def read_index(root: str, pause: float = FIRST_PAUSE) -> dict[str, str] | None:
     """{path: shard} of the shards below ``root``, a folder or a URL; None where there is no index.
 
-    Raises ValueError when the index is none.
+    ``pause``: seconds before a URL is tried again. Raises ValueError when the index is none, and when a
+    server does not tell whether there is one.
     """
     place = join(root, INDEX)
     if not is_url(root) and not os.path.exists(place):
         return None  # without fsspec, which is an extra
+    content = bytearray()
+
+    def read() -> None:
+        try:
+            with _open(place) as file:
+                content[:] = file.read()
+        except PermissionError:  # which some object stores say of a file that is not there
+            raise FileNotFoundError(place) from None
+
     try:
-        with _open(place) as file:
-            rows = list(csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
-    except (FileNotFoundError, PermissionError):  # which some object stores say instead
+        with_retries(read, pause)
+    except NoSuchFileError:
         return None
-    except ImportError as error:
-        raise ValueError(f"{place}: {error}: install what fsspec needs for this kind of URL") from error
+    except RemoteError as error:
+        raise ValueError(
+            f"{place}, which tells whether the videos are in shards: {error}. "
+            "Remedy: check the address, the network, and the credentials in the environment"
+        ) from error
+    rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
     if not rows or rows[0] != ["path", "shard"]:
         raise ValueError(f"{place} does not begin with the columns path,shard")
     return {row[0]: row[1] for row in rows[1:]}

@@ -161,6 +161,18 @@ def test_an_http_server_that_stumbles(tmp_path: Path) -> None:
             source("b.mp4")
 
 
+def test_names_with_signs_that_mean_something_in_a_web_address(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http through aiohttp")
+    write_numbered_video(tmp_path / "a.mp4", 5)
+    names = ["#20_Rhythm (1)/a.mp4", "what?_a+b_&.mp4", "100%_%41.mp4"]
+    there = {f"/v/{name}": Served((tmp_path / "a.mp4").read_bytes()) for name in names}
+    with serve(there) as server:
+        source = VideoSource(f"{server.address}/v", open_video, cache_in(tmp_path / "cache"))
+        for name in names:
+            with source(name) as reader:
+                assert reader.frame_count == 5
+
+
 def test_an_http_server_that_cannot_be_reached_is_no_missing_file(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="fsspec reads http through aiohttp")
     with serve({}) as server:

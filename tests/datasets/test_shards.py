@@ -16,6 +16,7 @@ from datasets.preparation.sharding import write_shards  # noqa: E402
 from datasets.remote import FileCache  # noqa: E402
 from datasets.shards import INDEX, ShardSource, read_index  # noqa: E402
 from tests.datasets.decoding.numbered import numbers_in, write_numbered_video  # noqa: E402
+from tests.utils.loopback import Served, serve  # noqa: E402
 
 PATHS = ["jump (1)/a.b.mp4", "jump (1)/c.mp4", "d.mp4"]
 
@@ -105,6 +106,16 @@ def test_shards_may_be_remote(shards: Path, tmp_path: Path) -> None:
     with source_of("memory://shards", tmp_path / "cache")(PATHS[2]) as reader:
         assert reader.frame_count == 5
     memory.store.clear()
+
+
+def test_an_index_that_does_not_come_at_once_is_not_taken_for_none(shards: Path) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http through aiohttp")
+    served = Served((shards / INDEX).read_bytes(), faults=["status:503", "status:503"], ranges=False)
+    with serve({f"/shards/{INDEX}": served}) as server:
+        assert list(read_index(f"{server.address}/shards", pause=0.0) or {}) == PATHS
+        assert read_index(f"{server.address}/elsewhere", pause=0.0) is None
+    with pytest.raises(ValueError, match=r"shards\.csv.*4 attempts failed, the last with .*Cannot connect"):
+        read_index(f"{server.address}/shards", pause=0.0)
 
 
 def test_what_is_missing_is_named(shards: Path, tmp_path: Path) -> None:

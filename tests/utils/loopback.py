@@ -8,6 +8,7 @@ import contextlib
 import http.server
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -68,8 +69,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         asked_range = self.headers.get("Range")
         self.server_state.requests.append((self.path, asked_range))
-        served = self.server_state.paths.get(self.path) or self.server_state.paths.get(
-            self.path.partition("?")[0]
+        plain = self.path.partition("?")[0]
+        served = next(
+            (
+                self.server_state.paths[path]
+                for path in (self.path, plain, urllib.parse.unquote(plain))
+                if path in self.server_state.paths
+            ),
+            None,
         )
         if served is None:
             self.send_error(404)
