@@ -187,13 +187,19 @@ def _damage(packets: _Packets, video: VideoStream) -> str | None:
         return "the video stream is empty"
     if packets.corrupt:
         return f"a packet is cut short or marked corrupt ({count} packets in all)"
-    # An AVI header often counts one frame too many; a sample table (mp4, mov) is exact.
-    spare = 1 if container == "avi" else 0
-    if count + spare < video.stream.frames:
-        return f"{count} of {video.stream.frames} frames are in the file"
+    # An AVI header counts chunks without data, for frames dropped in recording, as the decoding times do,
+    # and often one frame too many; a sample table (mp4, mov) is exact.
+    promised = video.stream.frames
+    if (_chunk_count(packets) + 1 if container == "avi" else count) < promised:
+        return f"{count} of {promised} frames are in the file"
     if "matroska" in container and (missing := missing_bytes(video.path)):
         return f"its last {missing} bytes are missing ({count} frames are in the file)"
     return None
+
+
+def _chunk_count(packets: _Packets) -> int:
+    """Chunks of an AVI stream up to the last one with data: each takes the time of a frame."""
+    return 1 + max((time for time in packets.decode_times if time is not None), default=-1)
 
 
 def with_scanned_times(timeline: Timeline, times: NDArray[np.int64], stream: Any) -> Timeline:

@@ -166,6 +166,31 @@ def test_a_truncated_file_is_refused_and_its_sound_frames_can_be_salvaged(tmp_pa
         assert numbers_in(reader.get_frames(range(33))) == list(range(33))
 
 
+@pytest.mark.parametrize(("codec", "options"), [("mpeg4", {"g": "10"}), ("libx264", {"g": "10", "bf": "2"})])
+def test_frames_dropped_in_recording_do_not_damage_an_avi(
+    codec: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    write_numbered_video(tmp_path / "whole.avi", COUNT, codec, options=options)
+    path = tmp_path / "dropped.avi"
+    with av.open(str(tmp_path / "whole.avi")) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        chunks = (chunk for chunk in range(5, 2 * COUNT) if chunk % 9)  # a late start, and gaps
+        for packet, chunk in zip((p for p in source.demux(video=0) if p.size > 0), chunks, strict=False):
+            packet.pts = packet.dts = chunk
+            packet.stream = stream
+            target.mux(packet)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames > COUNT + 5
+        cut = list(container.demux(video=0))[COUNT // 2].pos
+        assert cut is not None
+    with open_video(path) as reader:
+        assert reader.frame_count == COUNT
+        assert numbers_in(reader.get_frames(range(COUNT))) == list(range(COUNT))
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(VideoReadError, match="damaged"):
+        open_video(path)
+
+
 def test_bytes_that_are_no_picture_are_an_error_not_a_frame(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_numbered_video(path, 40, options={"g": "40", "bf": "0", "qp": "1"})
