@@ -179,10 +179,15 @@ def _run(
 
 
 def file_state(path: str) -> dict[str, str]:
-    """Bytes of a file (of a folder, the number of its entries) and date in ns; -1 for nothing."""
+    """Bytes of a file, or of all files in a folder, and the latest date of them in ns; -1 for nothing."""
     try:
         status = os.stat(path)
-        size = len(os.listdir(path)) if os.path.isdir(path) else status.st_size
+        size, date = status.st_size, status.st_mtime_ns
+        if os.path.isdir(path):  # whose own date does not tell that an image was written anew
+            with os.scandir(path) as entries:
+                inside = [entry.stat() for entry in entries if entry.is_file()]
+            size = sum(image.st_size for image in inside)
+            date = max([date, *(image.st_mtime_ns for image in inside)])
     except OSError:
         return dict.fromkeys(STATE, "-1")
-    return {"bytes": str(size), "mtime": str(status.st_mtime_ns)}
+    return {"bytes": str(size), "mtime": str(date)}

@@ -130,6 +130,21 @@ def test_a_call_for_another_split_keeps_what_is_known_of_the_first(
     assert read_bad_list(str(copies / bad_list)).keys() == bad - {"missing.avi"}
 
 
+def test_a_packed_folder_of_frames_is_made_again_when_an_image_has_changed(tmp_path: Path) -> None:
+    clip, copies = tmp_path / "videos" / "clip", tmp_path / "copies"
+    clip.mkdir(parents=True)
+    for number in (1, 2):
+        Image.new("RGB", (16, 16), (250, 0, 0)).save(clip / f"{number}.png")
+    shades = []
+    for shade in (250, 250, 10):
+        if shade == 10:
+            Image.new("RGB", (16, 16), (10, 0, 0)).save(clip / "2.png")
+        assert main(["pack", str(tmp_path / "videos"), str(copies), "--workers", "1"]) == 0
+        with open_video(copies / "clip.packed") as reader:
+            shades.append(round(float(reader.get_frames([1])[..., 0].mean()), -1))
+    assert shades == [250, 250, 10]
+
+
 def test_a_copy_is_not_done_because_its_changed_video_is_broken(videos: Path, tmp_path: Path) -> None:
     words = ["pack", str(videos), str(tmp_path / "copies"), "--workers", "1"]
     assert main(words) == 1
