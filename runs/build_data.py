@@ -20,20 +20,15 @@ from datasets.annotations import (
     load_split,
 )
 from datasets.excluding import rows_of_bad_videos
-from datasets.labels import horizontal_flip_pairs
 from datasets.loader import VideoLoader
 from datasets.mixing import ClipMixer, MixSettings
 from datasets.records import AnnotatedSplit
 from datasets.sampling import ClipSampling
 from datasets.text_video_dataset import check_captions, one_record_per_caption
-from datasets.transforms.colour import ColourJitter
 from datasets.transforms.device import DeviceTransform
-from datasets.transforms.erasing import RandomErasing
 from datasets.transforms.evaluation import EvaluationTransform
-from datasets.transforms.flip import Flip
-from datasets.transforms.rand_augment import RandAugment
-from datasets.transforms.train import TrainTransform
 from datasets.video_dataset import VideoDataset
+from runs.build_augmentation import build_flip, build_train_transform
 from runs.class_protocols import restrict
 from runs.config import RunConfig
 from runs.custom import load_custom_components
@@ -221,7 +216,7 @@ def build_training_dataset(
         split.records,
         build_video_source(config),
         build_sampling(config, training=True),
-        _train_transform(config, flip),
+        build_train_transform(config, flip),
         training=True,
         seed=config.random_seed,
         num_clips=_repeats(config),
@@ -297,86 +292,6 @@ def build_sampling(config: RunConfig, *, training: bool = False) -> ClipSampling
         sampling_rate=data.sampling_rate,
         target_fps=data.target_fps,
         minus_interval=data.minus_interval,
-    )
-
-
-def build_flip(config: RunConfig, split: AnnotatedSplit) -> Flip:
-    """How training clips are mirrored, with the classes of `split` that a flip exchanges. Raises
-    ConfigError for pairs of classes that the split has not.
-    """
-    augmentation = config.augmentation
-    pairs = augmentation.flip_label_pairs
-    if pairs is None:
-        # By name: the classes may be one half of the data set's, or in an order of one's own.
-        names = split.class_names[0] if len(split.class_names) == 1 else ()
-        pairs = horizontal_flip_pairs(config.train.dataset, names)
-    else:
-        _check_flip_pairs(pairs, [len(names) for names in split.class_names])
-    forbidden = config.train.dataset == "ssv2" and not augmentation.ssv2_flip
-    return Flip(0.0 if forbidden else augmentation.flip_prob, pairs)
-
-
-def _check_flip_pairs(pairs: Sequence[tuple[int, int]], heads: Sequence[int]) -> None:
-    """heads: classes of each. Raises ConfigError."""
-    if not pairs or not heads:
-        return
-    if len(heads) > 1:
-        raise ConfigError(
-            f"pairs are of the classes of one head, and a video of the training list has {len(heads)} labels",
-            key="AUGMENTATION.FLIP_LABEL_PAIRS",
-            remedy="leave it out; where mirrored clips would be wrong, set AUGMENTATION.FLIP_PROB to 0",
-        )
-    (num_classes,) = heads
-    outside = [pair for pair in pairs if not all(0 <= label < num_classes for label in pair)]
-    if outside:
-        raise ConfigError(
-            f"{list(outside[0])} is no pair of the {num_classes} classes 0…{num_classes - 1} of the training "
-            "list",
-            key="AUGMENTATION.FLIP_LABEL_PAIRS",
-            remedy="give indices of the classes as this run numbers them, or leave it out",
-        )
-
-
-def _train_transform(config: RunConfig, flip: Flip) -> TrainTransform:
-    data, augmentation = config.data, config.augmentation
-    colour = ColourJitter(
-        probability=augmentation.color_jitter_p,
-        brightness=augmentation.brightness,
-        contrast=augmentation.contrast,
-        saturation=augmentation.saturation,
-        hue=augmentation.hue,
-        grayscale=augmentation.grayscale,
-        shuffle=augmentation.shuffle,
-    )
-    auto = augmentation.autoaugment
-    splits = augmentation.random_erasing.num_splits
-    return TrainTransform(
-        size=data.train_crop_size,
-        scale=data.train_jitter_scales,
-        ratio=augmentation.ratio,
-        interpolation=data.interpolation,
-        antialias=data.antialias,
-        flip=flip,
-        colour=colour if augmentation.color_aug else None,
-        rand_augment=RandAugment.from_description(auto.type) if auto.enable else None,
-        rand_augment_before_crop=auto.before_crop,
-        erasing=_erasing(config),
-        clean_share=1 / splits if splits > 1 else 0.0,
-    )
-
-
-def _erasing(config: RunConfig) -> RandomErasing | None:
-    settings = config.augmentation.random_erasing
-    if not settings.enable:
-        return None
-    return RandomErasing(
-        mean=config.data.mean,
-        std=config.data.std,
-        probability=settings.prob,
-        mode=settings.mode,
-        count=settings.count,
-        area=settings.area_range,
-        min_aspect=settings.min_aspect,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from datasets.labels.class_lists import class_names
 from datasets.labels.lookup import ClassLookup
+from datasets.labels.words import class_key
 
 _FLIP_PAIRS: dict[str, tuple[tuple[int, int], ...]] = {
     "ssv2": (
@@ -15,17 +17,37 @@ _FLIP_PAIRS: dict[str, tuple[tuple[int, int], ...]] = {
     ),
 }
 """By the indices of the shipped class list."""
+_OTHER_SIDE = {"left": "right", "right": "left"}
 
 
 def horizontal_flip_pairs(dataset: str, names: Sequence[str] | None = None) -> tuple[tuple[int, int], ...]:
     """Pairs of class indices that a horizontal flip exchanges; empty for data sets without such classes.
 
     The indices are those of `names`, the classes in the order of their labels; None: the whole shipped
-    list. A pair of which `names` lacks a class is left out.
+    list. Names that are worded otherwise ("a video of pulling …") count where they stand in the shipped
+    order and say each other with left and right exchanged. Pairs that a part of the shipped classes has
+    neither class of are left out.
+
+    Raises:
+        ValueError: a class whose other side is not to be found.
     """
     pairs = _FLIP_PAIRS.get(dataset, ())
     if names is None or not pairs:
         return pairs
     shipped, lookup = class_names(dataset), ClassLookup(names)
-    found = ((lookup.only(shipped[first]), lookup.only(shipped[second])) for first, second in pairs)
-    return tuple((first, second) for first, second in found if first is not None and second is not None)
+    all_shipped = all(ClassLookup(shipped).candidates(name) for name in names)
+    found: list[tuple[int, int]] = []
+    for first, second in pairs:
+        by_name = lookup.only(shipped[first]), lookup.only(shipped[second])
+        if by_name[0] is not None and by_name[1] is not None:
+            found.append((by_name[0], by_name[1]))
+        elif len(names) == len(shipped) and _say_each_other_mirrored(names[first], names[second]):
+            found.append((first, second))
+        elif by_name != (None, None) or not all_shipped:
+            raise ValueError(f"{shipped[first]!r} and {shipped[second]!r} are not both among the classes")
+    return tuple(found)
+
+
+def _say_each_other_mirrored(name: str, other: str) -> bool:
+    turned = re.sub(r"\b(left|right)", lambda side: _OTHER_SIDE[side[0]], name.casefold())
+    return class_key(turned) == class_key(other) != class_key(name)

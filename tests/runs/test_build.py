@@ -15,8 +15,8 @@ from datasets.batch import VideoBatch
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from runs.build import build_schedule, build_trackers, build_workplace, group_settings
+from runs.build_augmentation import build_flip
 from runs.build_data import (
-    build_flip,
     build_prepare,
     build_timetable,
     load_splits,
@@ -107,7 +107,20 @@ def test_left_and_right_swap_by_name_in_whatever_order_the_classes_are(config_of
         pairs = build_flip(config, _ssv2(own)).label_pairs
         named = [(own[first].strip("[]"), own[second].strip("[]")) for first, second in pairs]
         assert named == [(names[first], names[second]) for first, second in SSV2_PAIRS]
-    assert build_flip(config, _ssv2(names[:94])).label_pairs == SSV2_PAIRS[:1]
+    assert build_flip(config, _ssv2(names[:90])).label_pairs == SSV2_PAIRS[:1]
+
+
+def test_left_and_right_swap_in_other_words_or_the_run_does_not_start(config_of: ConfigOf) -> None:
+    config, names = config_of(**SSV2_FLIPS), class_names("ssv2")
+    reworded = [f"a video of a person {name[0].lower()}{name[1:]}" for name in names]
+    assert build_flip(config, _ssv2(reworded)).label_pairs == SSV2_PAIRS
+    halved = names[:94]  # its last class turns into one that is not there
+    for own in (reworded[::-1], [str(index) for index in range(174)], reworded[:90], halved):
+        with pytest.raises(ConfigError, match=r"FLIP_LABEL_PAIRS.*left.*\n.*FLIP_PROB to 0"):
+            build_flip(config, _ssv2(own))
+        for key, value in (("FLIP_PROB", "0"), ("SSV2_FLIP", "false"), ("FLIP_LABEL_PAIRS", "[]")):
+            settled = config_of(**SSV2_FLIPS, **{f"AUGMENTATION__{key}": value})
+            assert build_flip(settled, _ssv2(own)).label_pairs == ()
 
 
 def test_flip_pairs_of_the_configuration_stay_as_they_are(config_of: ConfigOf) -> None:
