@@ -138,6 +138,7 @@ def _read(config: RunConfig, dataset: str, split: str, list_file: str) -> Annota
         num_classes=config.video.head.classes_per_head,
         fold=config.data.split,
         reader=load_custom_components(config.custom).datasets.get(dataset),
+        with_labels=config.task_type != "retrieval",
     )
     if config.task_type == "retrieval":
         check_captions(loaded)

@@ -2,6 +2,7 @@
 
     path,label[,start,end][,name]       label: a class name, or a class index
     path,caption[,start,end][,name]     several rows of one video are one record with several captions
+    path,label,caption[,start,end][,name]       several rows of one video and label are such a record
 
 start and end are seconds (or hours:minutes:seconds) of a segment; other columns are ignored. Labels that
 are all whole numbers, and not all names of classes, are class indices; otherwise they are class names.
@@ -61,7 +62,7 @@ def read_generic_csv(request: ReadRequest) -> list[VideoRecord]:
             VideoRecord(row["path"].strip(), labels, captions, start, end, row.get("name", "").strip())
         )
     offenders.raise_any()
-    return records if labelled else merge_captions(records)
+    return merge_captions(records) if "caption" in columns else records
 
 
 def class_names_in_csv(path: str) -> tuple[str, ...]:
@@ -89,10 +90,10 @@ def _are_indices(labels: set[str], class_names: Sequence[str] = ()) -> bool:
 
 
 def merge_captions(records: list[VideoRecord]) -> list[VideoRecord]:
-    """One record per video or segment, with the captions of all its rows in their order."""
-    merged: dict[tuple[str, float | None, float | None], VideoRecord] = {}
+    """One record per video or segment and label, with the captions of all its rows in their order."""
+    merged: dict[tuple[str, float | None, float | None, tuple[int, ...]], VideoRecord] = {}
     for record in records:
-        key = (record.path, record.start, record.end)
+        key = (record.path, record.start, record.end, record.labels)
         first = merged.get(key)
         merged[key] = record if first is None else replace(first, captions=first.captions + record.captions)
     return list(merged.values())

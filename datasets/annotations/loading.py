@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from datasets.annotations.checks import check_labels
@@ -37,6 +38,7 @@ def load_split(
     num_classes: int | Sequence[int] | None = None,
     fold: int = 1,
     reader: Reader | None = None,
+    with_labels: bool = True,
 ) -> AnnotatedSplit:
     """Read one split of a data set.
 
@@ -46,7 +48,8 @@ def load_split(
     `class_names_file` (one per head) or `class_names` themselves. `num_classes`, one number or one per
     head, is what names from files must count up to. `fold` is the number of the official split. With a
     `data_root` that is a local folder or shards, paths are resolved to the videos that are there. `reader`
-    reads a format of one's own; the data set then may have any name.
+    reads a format of one's own; the data set then may have any name. Without `with_labels`, those in data of
+    one's own are left aside, so that it needs no class names.
     Raises:
         AnnotationError: something is missing, empty, malformed, or does not fit together; the message has
             the file, the first few offenders and the remedy.
@@ -59,6 +62,8 @@ def load_split(
         check_class_counts(dataset, union.class_names, num_classes)
         return union
     spec = own_dataset(dataset, reader, "optional") if reader else dataset_spec(dataset)
+    if spec.classes == "own" and not with_labels:
+        spec, class_names_file = replace(spec, classes="none"), ""
     folder = str(anno_dir) or (root if isinstance(root, str) else root.place)
     source, paths = _annotation_files(dataset, spec, split, folder, str(list_file), fold)
     if str(list_file) and reader:

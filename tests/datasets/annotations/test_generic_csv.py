@@ -47,6 +47,27 @@ def test_captions_of_one_video_are_one_record(tmp_path: Path) -> None:
     ]
 
 
+def test_captions_of_one_video_are_one_record_beside_labels(tmp_path: Path) -> None:
+    text = "path,label,caption\na.mp4,run,one\na.mp4,run,two\na.mp4,sit,three\nb.mp4,sit,four\n"
+    records = read_generic_csv(request_for(write(tmp_path / "a.csv", text)))
+    assert [(record.path, record.labels, record.captions) for record in records] == [
+        ("a.mp4", (0,), ("one", "two")),
+        ("a.mp4", (2,), ("three",)),
+        ("b.mp4", (2,), ("four",)),
+    ]
+    twice = "path,label\na.mp4,run\na.mp4,run\n"  # as often as the list says, where there are no captions
+    assert len(read_generic_csv(request_for(write(tmp_path / "b.csv", twice)))) == 2
+
+
+def test_labels_can_be_left_aside(tmp_path: Path) -> None:
+    write(tmp_path / "val.csv", "path,label,caption\na.mp4,3,one\na.mp4,4,two\nb.mp4,4,three\n")
+    with pytest.raises(AnnotationError, match="their names are needed"):
+        load_split("csv", "val", anno_dir=tmp_path)
+    split = load_split("csv", "val", anno_dir=tmp_path, with_labels=False)
+    assert split.class_names == ()
+    assert [record.captions for record in split.records] == [("one", "two"), ("three",)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
