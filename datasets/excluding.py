@@ -13,12 +13,11 @@ def without_bad_videos(split: AnnotatedSplit, bad: Mapping[str, str]) -> Annotat
 
     Raises ValueError when nothing would be left.
     """
-    records = tuple(record for record in split.records if record.path not in bad)
+    records = [record for record in split.records if record.path not in bad]
     if not records:
         raise ValueError(f"DATA.EXCLUDE_LIST leaves none of the {len(split)} videos of {split.source}")
     note = f"{len(split) - len(records)} of {len(split)} videos are left out, as DATA.EXCLUDE_LIST says"
-    missing = tuple(path for path in split.missing if path not in bad)
-    return replace(split, records=records, missing=missing, notes=(*split.notes, note))
+    return replace(split.with_records(records), notes=(*split.notes, note))
 
 
 def with_bad_videos_noted(split: AnnotatedSplit, bad: Mapping[str, str]) -> AnnotatedSplit:

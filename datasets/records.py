@@ -9,7 +9,7 @@ is imported. A hundred thousand records take about 35 MB: they have slots, and e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,12 @@ class AnnotatedSplit:
     def num_classes(self) -> tuple[int, ...]:
         """Number of classes of each head."""
         return tuple(len(names) for names in self.class_names)
+
+    def with_records(self, records: Sequence[VideoRecord]) -> AnnotatedSplit:
+        """The split with these of its records alone, and those of them that are missing."""
+        gone = set(self.missing)
+        missing = tuple(record.path for record in records if record.path in gone)
+        return replace(self, records=tuple(records), missing=missing)
 
     def __len__(self) -> int:
         return len(self.records)

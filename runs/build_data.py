@@ -123,16 +123,20 @@ def _load(
 
 
 def load_whole_training_split(config: RunConfig, dataset: str) -> AnnotatedSplit:
-    """The training list of a data set, all classes and videos. Raises AnnotationError."""
-    return _read(config, dataset, "train", config.data.train_list)
+    """The training list of a data set, all classes and videos, which need not be there. Raises
+    AnnotationError.
+    """
+    return _read(config, dataset, "train", config.data.train_list, data_root="")
 
 
-def _read(config: RunConfig, dataset: str, split: str, list_file: str) -> AnnotatedSplit:
+def _read(
+    config: RunConfig, dataset: str, split: str, list_file: str, *, data_root: str | None = None
+) -> AnnotatedSplit:
     loaded = load_split(
         dataset,
         split,
         anno_dir=config.data.annotation_dir,
-        data_root=video_root(config),
+        data_root=video_root(config) if data_root is None else data_root,
         list_file=list_file,
         class_names_file=config.data.class_names,
         num_classes=config.video.head.classes_per_head,

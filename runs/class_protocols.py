@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from datasets.annotations.base_to_novel import base_classes
+from datasets.annotations.base_to_novel import PUBLISHED_HALVES, base_classes
 from datasets.annotations.subsets import few_shot, keep_classes
 from datasets.config import DataConfig
 from datasets.records import AnnotatedSplit
@@ -29,8 +29,8 @@ def restrict(
 ) -> AnnotatedSplit:
     """The part of a split that DATA.CLASS_HALF and, in training, DATA.SHOTS leave.
 
-    whole_training_split: gives the split that the halves of the classes are told by. seed: of the draw of
-    videos. Raises ConfigError for training on novel classes and for several heads, AnnotationError for
+    whole_training_split: gives the split by which halves are told that are not published. seed: of the draw
+    of videos. Raises ConfigError for training on novel classes and for several heads, AnnotationError for
     classes with too few videos.
     """
     if len(split.class_names) > 1 and (data.class_half != "all" or data.shots is not None):
@@ -46,8 +46,15 @@ def restrict(
             remedy="train on the base half; to test on the novel one set TRAIN.ENABLE False",
         )
     if data.class_half != "all":
-        base = base_classes(whole_training_split())
+        base = base_half(split, whole_training_split)
         novel = tuple(index for index in range(*split.num_classes) if index not in set(base))
         kept = keep_classes(split, base if data.class_half == "base" else novel)
         split = replace(kept, split=f"{split.split}, {data.class_half} classes")
     return few_shot(split, data.shots, seed) if training and data.shots is not None else split
+
+
+def base_half(split: AnnotatedSplit, whole_training_split: Callable[[], AnnotatedSplit]) -> tuple[int, ...]:
+    """Indices of the base classes among those of a split: the published ones, which its class names tell, or
+    else by the training list.
+    """
+    return base_classes(split if split.dataset in PUBLISHED_HALVES else whole_training_split())

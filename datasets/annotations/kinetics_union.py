@@ -119,8 +119,8 @@ def unite(
     first = next(iter(splits.values()))
     source = ", ".join(split.source for split in splits.values())
     missing = tuple(f"{member}/{path}" for member, split in splits.items() for path in split.missing)
-    records = tuple(united.values())
-    return AnnotatedSplit(dataset, first.split, records, (names,), source, tuple(notes), missing)
+    every = AnnotatedSplit(dataset, first.split, (), (names,), source, tuple(notes), missing)
+    return every.with_records(list(united.values()))
 
 
 def _youtube_ids(split: AnnotatedSplit) -> list[str]:

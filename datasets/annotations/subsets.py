@@ -27,12 +27,13 @@ def keep_classes(split: AnnotatedSplit, classes: Sequence[int]) -> AnnotatedSpli
     if outside:
         raise AnnotationError(f"{split.dataset}: no class {outside[:5]} among 0…{len(names) - 1}")
     new_label = {(old,): (new,) for new, old in enumerate(classes)}
-    records = tuple(
+    records = [
         replace(record, labels=new_label[record.labels])
         for record in split.records
         if record.labels in new_label
-    )
-    return replace(split, records=records, class_names=(tuple(names[index] for index in classes),))
+    ]
+    kept = tuple(names[index] for index in classes)
+    return replace(split.with_records(records), class_names=(kept,))
 
 
 def published_classes(split: AnnotatedSplit, subset: str) -> tuple[int, ...]:
@@ -59,14 +60,16 @@ def published_classes(split: AnnotatedSplit, subset: str) -> tuple[int, ...]:
 def few_shot(split: AnnotatedSplit, shots: int, seed: int) -> AnnotatedSplit:
     """`shots` videos of every class of a one-head split, drawn by a seed, in the order of the list.
 
-    The draw depends on the seed and on the records' order alone, and a smaller number of shots of the same
-    seed is a part of a larger one.
+    The draw is of the videos that are not missing, and depends on the seed and on their order alone; a
+    smaller number of shots of the same seed is a part of a larger one.
     Raises:
         AnnotationError: a class with fewer videos.
     """
     by_class: dict[tuple[int, ...], list[int]] = {(index,): [] for index in range(*split.num_classes)}
+    missing = set(split.missing)
     for position, record in enumerate(split.records):
-        by_class[record.labels].append(position)
+        if record.path not in missing:
+            by_class[record.labels].append(position)
     poor = [
         f"{split.class_names[0][label[0]]} ({len(own)})"
         for label, own in by_class.items()
@@ -74,26 +77,23 @@ def few_shot(split: AnnotatedSplit, shots: int, seed: int) -> AnnotatedSplit:
     ]
     if poor:
         raise AnnotationError(
-            f"{split.source}: {len(poor)} classes have fewer than {shots} videos: {', '.join(poor[:5])}. "
-            "Remedy: take fewer shots"
+            f"{split.source}: {len(poor)} classes have fewer than {shots} videos"
+            f"{' that are there' if missing else ''}: {', '.join(poor[:5])}. Remedy: take fewer shots"
         )
     generator = random.Random(seed)
     chosen: list[int] = []
     for own in by_class.values():
         keys = [generator.random() for _ in own]
         chosen += [position for _, position in sorted(zip(keys, own, strict=True))[:shots]]
-    records = tuple(split.records[position] for position in sorted(chosen))
-    return replace(
-        split, records=records, notes=(*split.notes, f"{shots} videos per class, drawn with seed {seed}")
-    )
+    drawn = split.with_records([split.records[position] for position in sorted(chosen)])
+    return replace(drawn, notes=(*split.notes, f"{shots} videos per class, drawn with seed {seed}"))
 
 
 def without_paths(split: AnnotatedSplit, paths: Collection[str], reason: str) -> AnnotatedSplit:
     """The split without the records of these paths; a note says how many are left out and why."""
-    records = tuple(record for record in split.records if record.path not in paths)
+    records = [record for record in split.records if record.path not in paths]
     left_out = len(split) - len(records)
     if not left_out:
         return split
-    return replace(
-        split, records=records, notes=(*split.notes, f"{left_out} of {len(split)} videos left out: {reason}")
-    )
+    note = f"{left_out} of {len(split)} videos left out: {reason}"
+    return replace(split.with_records(records), notes=(*split.notes, note))

@@ -84,7 +84,7 @@ class Located:
     examples: tuple[tuple[str, str], ...]
     """The first few of those: the path in the list, and what was taken instead."""
     missing: tuple[str, ...]
-    """Paths for which nothing was found; they stay as they were."""
+    """Paths for which nothing was found; one without extension has got the usual one."""
 
 
 def has_video_extension(path: str) -> bool:
@@ -121,8 +121,9 @@ def locate_videos(
     for record in records:
         path = finder.find(record)
         if path is None:
-            missing.append(record.path)
-            found += with_extension([record], extension)
+            (kept,) = with_extension([record], extension)
+            missing.append(kept.path)
+            found.append(kept)
         else:
             if path != record.path:
                 moved.append((record.path, path))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from datasets.annotations.base_to_novel import base_classes
 from datasets.annotations.subsets import keep_classes
 from datasets.annotations.zero_shot_splits import ZeroShotProtocol, half_of_classes, zero_shot_protocol
 from datasets.records import AnnotatedSplit
 from models.weights import locate_weights
 from runs.build_data import build_evaluation_videos, load_test_split, load_whole_training_split
+from runs.class_protocols import base_half
 from runs.cli import Invocation
 from runs.config import RunConfig
 from runs.inference.classifier import VideoClassifier
@@ -136,7 +136,7 @@ def _base_to_novel(config: RunConfig) -> ZeroShotProtocol:
     # The configuration of the training run says "base"; here both halves are cut out of the whole.
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, class_half="all"))
     whole = _test_list(config)
-    base = base_classes(load_whole_training_split(config, config.test_dataset))
+    base = base_half(whole, lambda: load_whole_training_split(config, config.test_dataset))
     novel = [index for index in range(*whole.num_classes) if index not in set(base)]
     halves = (("base", base), ("novel", novel))
     runs = tuple(dataclasses.replace(keep_classes(whole, kept), split=name) for name, kept in halves)

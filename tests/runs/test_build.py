@@ -91,6 +91,15 @@ def test_shots_are_drawn_from_videos_that_are_not_left_out(config_of: ConfigOf, 
         load_splits(config_of(DATA__SHOTS="5", DATA__EXCLUDE_LIST=str(tmp_path / "bad.csv")))
 
 
+def test_the_rule_of_halves_needs_the_training_list_and_not_its_videos(
+    config_of: ConfigOf, tiny_videos: Path, tmp_path: Path
+) -> None:
+    for source in (*tiny_videos.glob("val*.mp4"), *tiny_videos.glob("*.csv")):
+        (tmp_path / source.name).symlink_to(source)
+    config = config_of(TRAIN__ENABLE="false", DATA__CLASS_HALF="novel", DATA__DATA_ROOT_DIR=str(tmp_path))
+    assert load_splits(config)["test"].class_names == (("colour 2",),)
+
+
 SSV2_PAIRS = ((86, 87), (93, 94), (166, 167))
 SSV2_FLIPS = {"TRAIN__DATASET": "ssv2", "TEST__DATASET": "ssv2"}
 

@@ -8,6 +8,7 @@ import pytest
 
 from datasets.annotations import AnnotationError
 from datasets.config import DataConfig
+from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from runs.class_protocols import restrict
 from utils.config import ConfigError
@@ -58,6 +59,28 @@ def test_several_heads_have_neither_halves_nor_shots(key: str, value: object) ->
     assert restricted(verbs_and_nouns) is verbs_and_nouns
     with pytest.raises(ConfigError, match="has 2 heads"):
         restricted(verbs_and_nouns, seed=0, **{key: value})
+
+
+def test_only_what_is_kept_can_be_missing_and_shots_are_drawn_from_what_is_there() -> None:
+    train = dataclasses.replace(TRAIN, missing=("1/0.mp4", "3/0.mp4", "3/1.mp4"))
+    drawn = restricted(train, shots=1)
+    assert drawn.missing == () and not {record.path for record in drawn.records} & set(train.missing)
+    with pytest.raises(AnnotationError, match=r"fewer than 2 videos that are there: d \(1\)"):
+        restricted(train, shots=2)
+    test = dataclasses.replace(TEST, missing=("0/0.mp4", "3/1.mp4", "1/1.mp4"))
+    assert restricted(test, class_half="base").missing == ("1/1.mp4",)
+    assert restricted(test, class_half="novel").missing == ("0/0.mp4", "3/1.mp4")
+
+
+def test_published_halves_need_no_training_list() -> None:
+    names = class_names("hmdb51")
+    test = AnnotatedSplit("hmdb51", "test", [VideoRecord(f"{i}.avi", (i,)) for i in range(51)], (names,))
+
+    def no_list() -> AnnotatedSplit:
+        raise AssertionError("the names of the classes are enough")
+
+    base = restrict(test, DataConfig(class_half="base"), no_list, training=False, seed=0)
+    assert base.class_names[0] == tuple(names[index] for index in class_subset("hmdb51", "base"))
 
 
 def test_novel_classes_are_not_trained_on() -> None:

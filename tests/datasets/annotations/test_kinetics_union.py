@@ -48,6 +48,17 @@ def _three_members(folder: Path) -> None:
     _lists(folder, "k700", [("sipping cup", "e"), ("arresting", "d"), ("archery", "t")], val="w")
 
 
+def test_only_videos_of_the_union_can_be_missing(tmp_path: Path) -> None:
+    _three_members(tmp_path)
+    files = {"k400": "bc", "k600": "x", "k700": "e"}
+    for member, letters in files.items():
+        touch(tmp_path / "videos" / member, *(f"{_video(letter)}_000000_000010.mp4" for letter in letters))
+    split = load_split("k710", "train", anno_dir=tmp_path, data_root=tmp_path / "videos")
+    missing = {path: record for record in split.records if (path := record.path) in split.missing}
+    assert sorted(path[:6] for path in missing) == ["k600/a", "k700/d"]  # not v and t, which are held out
+    assert len(split.missing) == 2
+
+
 def test_labels_by_name_and_no_held_out_or_repeated_video(tmp_path: Path) -> None:
     _three_members(tmp_path)
     split = load_split("k710", "train", anno_dir=tmp_path)

@@ -91,7 +91,7 @@ def test_moved_and_missing_are_counted(tmp_path: Path) -> None:
     root = touch(tmp_path, "a.mkv", "b.mp4")
     records = [VideoRecord("a.mp4"), VideoRecord("b.mp4"), VideoRecord("c"), VideoRecord("d.mp4")]
     located = locate_videos(records, str(root), "train", (), "mp4")
-    assert (located.moved, located.missing) == (1, ("c", "d.mp4"))
+    assert (located.moved, located.missing) == (1, ("c.mp4", "d.mp4"))
     assert located.examples == (("a.mp4", "a.mkv"),)
     assert [record.path for record in located.records] == ["a.mkv", "b.mp4", "c.mp4", "d.mp4"]
 
