@@ -237,6 +237,8 @@ class RunConfig:
             return
         augmentation = self.augmentation
         conflicts = (
+            ("DATA.SHOTS", self.data.shots is not None, "leave it out: it counts videos per class"),
+            ("DATA.CLASS_HALF", self.data.class_half != "all", "leave it out: there are no classes"),
             ("AUGMENTATION.MIXUP.ENABLE", augmentation.mixes, "turn off MIXUP and CUTMIX"),
             ("AUGMENTATION.BATCH_AUG.ENABLE", augmentation.batch_aug.enable, "turn it off"),
             (

@@ -39,7 +39,8 @@ def read_generic_csv(request: ReadRequest) -> list[VideoRecord]:
             f"{request.path}, line 1: neither a column label nor caption in {', '.join(columns)}"
         )
     labelled = "label" in columns and bool(request.class_names)
-    by_index = labelled and _are_indices({row["label"].strip() for _, row in rows}, request.class_names[0])
+    names = request.names if labelled else ()
+    by_index = labelled and _are_indices({row["label"].strip() for _, row in rows}, names)
     records: list[VideoRecord] = []
     remedy = (
         "give the class names that belong to this list with DATA.CLASS_NAMES"

@@ -27,6 +27,7 @@ def read_kinetics_csv(request: ReadRequest) -> list[VideoRecord]:
         AnnotationError: labels that are no class name, times that are no numbers, or no row of this split.
     """
     records: list[VideoRecord] = []
+    classes = request.classes
     other_splits: dict[str, int] = {}
     offenders = Offenders(
         request.path, remedy="take the list that belongs to these class names (DATA.CLASS_NAMES)"
@@ -38,7 +39,7 @@ def read_kinetics_csv(request: ReadRequest) -> list[VideoRecord]:
             continue
         label = row.get("label", "")
         try:
-            index = request.classes.find(label)
+            index = classes.find(label)
         except ValueError as error:
             offenders.add(line, str(error))
             continue

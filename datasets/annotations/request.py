@@ -34,12 +34,32 @@ class ReadRequest:
         return self.paths[0]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The class names of the only head, for readers of lists with one label per video.
+
+        Raises:
+            AnnotationError: the data set has captions in place of classes, or several heads.
+        """
+        if not self.class_names:
+            raise AnnotationError(
+                f"{', '.join(self.paths)}: read as a list of class labels, but {self.dataset} is taken for "
+                "its captions. Remedy: leave the list out, so that the data set's own files are found in "
+                "DATA.ANNO_DIR (msrvtt7k trains on the 7k list of MSR-VTT), or give a CSV with the columns "
+                "path and caption"
+            )
+        if len(self.class_names) > 1:
+            raise AnnotationError(
+                f"{', '.join(self.paths)}: read as a list of one label per video, but {self.dataset} has "
+                f"{len(self.class_names)} heads. Remedy: give its list as the data set is distributed"
+            )
+        return self.class_names[0]
+
+    @property
     def num_classes(self) -> int:
-        """Number of classes of the only head."""
-        assert len(self.class_names) == 1, f"{self.dataset} has {len(self.class_names)} heads"
-        return len(self.class_names[0])
+        """Number of classes of the only head. Raises as `names` does."""
+        return len(self.names)
 
     @cached_property
     def classes(self) -> ClassLookup:
-        """Finds the class of a label, for the only head."""
-        return ClassLookup(self.class_names[0])
+        """Finds the class of a label, for the only head. Raises as `names` does."""
+        return ClassLookup(self.names)

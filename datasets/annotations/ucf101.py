@@ -25,6 +25,7 @@ def read_ucf101(request: ReadRequest) -> list[VideoRecord]:
 
 def _read_list(path: str, request: ReadRequest) -> list[VideoRecord]:
     records: list[VideoRecord] = []
+    classes = request.classes
     offenders = Offenders(
         path, remedy="take classInd.txt of the same release as class names (DATA.CLASS_NAMES)"
     )
@@ -34,7 +35,7 @@ def _read_list(path: str, request: ReadRequest) -> list[VideoRecord]:
             continue
         folder, _, _ = video.rpartition("/")
         try:
-            index = request.classes.find(folder)
+            index = classes.find(folder)
         except ValueError as error:
             offenders.add(number, str(error))
             continue

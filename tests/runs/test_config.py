@@ -47,6 +47,8 @@ def test_every_key_is_documented() -> None:
             ["TASK_TYPE", "retrieval", "TEST.NUM_ENSEMBLE_VIEWS", "1", "VIDEO.HEAD.NAME", "linear"],
             "HEAD.NAME",
         ),
+        (["TASK_TYPE", "retrieval", "DATA.SHOTS", "4"], "DATA.SHOTS"),
+        (["TASK_TYPE", "retrieval", "DATA.CLASS_HALF", "base"], "DATA.CLASS_HALF"),
     ],
 )
 def test_what_makes_no_sense_together_is_refused(words: list[str], key: str) -> None:

@@ -74,6 +74,37 @@ def test_mistakes_are_named(
         load_split(dataset, split, anno_dir=folder, list_file=options.get("list_file", ""))
 
 
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ("msrvtt", "read as a list of class labels, but msrvtt .*Remedy.*msrvtt7k trains on the 7k list"),
+        ("epic100", "read as a list of one label per video, but epic100 has 2 heads.*Remedy"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MSRVTT_train.7k.csv", "video_id\nvideo0\n"),
+        ("test_data.json", "[]"),
+        ("list.txt", "a.mp4 3\n"),
+        ("trainlist01.txt", "Archery/a.avi 3\n"),
+        ("kinetics.csv", "label,youtube_id,time_start,time_end\narchery,aaaaaaaaaaa,0,10\n"),
+    ],
+)
+def test_a_list_of_labels_for_captions_or_several_heads(
+    tmp_path: Path, dataset: str, message: str, name: str, text: str
+) -> None:
+    write(tmp_path / name, text)
+    with pytest.raises(AnnotationError, match=rf"^\S+{name}: {message}"):
+        load_split(dataset, "val", anno_dir=tmp_path, list_file=name)
+
+
+def test_one_label_of_a_csv_for_several_heads(tmp_path: Path) -> None:
+    write(tmp_path / "own.csv", "path,label\na.mp4,3\n")
+    with pytest.raises(AnnotationError, match=r"^\S+own\.csv: read as a list of one label per video"):
+        load_split("epic100", "val", anno_dir=tmp_path, list_file="own.csv")
+
+
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="nowhere is not a folder"):
         load_split("ssv2", "train", anno_dir=tmp_path / "nowhere")
