@@ -20,3 +20,4 @@ def test_training_sees_the_centre_of_a_frame(path: Path) -> None:
     box = random_resized_crop_box(240, 320, area, ratio, torch.Generator().manual_seed(0))
     assert box == centre_box(240, 320, 240, 240)
     assert config.augmentation.flip_prob == 0
+    assert config.data.test_scale == config.data.test_crop_size == 224

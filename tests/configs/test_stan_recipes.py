@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
+from datasets.transforms.crop import random_resized_crop_box
 from runs.build import build_schedule
 from runs.config import RunConfig, load_run_config
 
+TEXTS = ("didemo", "lsmdc", "msrvtt")
 STAN = Path(__file__).resolve().parents[2] / "configs" / "projects" / "stan"
 
 # recipe -> frames (training, test), tokens, epochs, weight decay, temperature, batch, rates (CLIP, branch)
@@ -44,6 +47,18 @@ def test_a_recipe_is_the_published_one(recipe: str) -> None:
     assert not (config.video.backbone.freeze_text or config.video.backbone.freeze_visual)
     assert (config.video.backbone.stan.depth, config.video.backbone.stan.drop_path) == (4, 0.1)
     assert (data.sampling_mode, data.num_sparse_frames) == ("segment_offset", frames)
+
+
+@pytest.mark.parametrize("path", sorted(path for path in STAN.rglob("*.yaml") if path.parent.name in TEXTS))
+def test_published_crops(path: Path) -> None:
+    config = load_run_config(path)
+    area, ratio = config.data.train_jitter_scales, config.augmentation.ratio
+    assert (area, ratio, config.augmentation.flip_prob) == ((0.08, 1.0), (0.75, 1.3333), 0)
+    generator = torch.Generator().manual_seed(0)
+    for height, width in ((240, 320), (1080, 1920), (256, 256)):
+        boxes = [random_resized_crop_box(height, width, area, ratio, generator) for _ in range(100)]
+        assert len(set(boxes)) > 95  # not the centre, which is what stands in for boxes that do not fit
+    assert config.data.test_scale == (256 if path.parent.name == "didemo" else 224)
 
 
 def test_published_courses_of_the_rate() -> None:
