@@ -45,7 +45,13 @@ def few_shot_splits(
         AnnotationError: files that are missing, or classes with too few videos.
     """
     train = load_split(dataset, "train", anno_dir=anno_dir, data_root=data_root, list_file=train_list)
-    test = load_split(dataset, evaluation_split(dataset), anno_dir=anno_dir, data_root=data_root)
+    test = load_split(
+        dataset,
+        evaluation_split(dataset),
+        anno_dir=anno_dir,
+        data_root=data_root,
+        training_list=train_list,
+    )
     return few_shot(train, shots, seed), test
 
 

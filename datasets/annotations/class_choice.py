@@ -4,7 +4,8 @@
 2. none for text–video data
 3. the data set's own class-name file, where it lies in the annotation folder
 4. the list that ships with the project
-5. for data of one's own: the distinct label names of the training CSV (or of the list itself)
+5. for data of one's own: the distinct label names of the training CSV that is named or found (or of the
+   list itself)
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ def choose_class_names(
     named_files: str | Path | Sequence[str | Path],
     num_classes: int | Sequence[int] | None,
     notes: list[str],
+    training_list: str = "",
 ) -> ClassNames:
     """Class names of every head by the rule above; `num_classes` is what they must count up to (None: any).
 
+    `training_list` is the path of the list that classes are named by; empty: the one in the folder, if any.
     Raises:
         AnnotationError: a file is malformed or of the wrong length, or there are no names to be had.
     """
@@ -46,7 +49,7 @@ def choose_class_names(
     elif spec.classes == "shipped":
         heads, origin = _shipped_or_beside(spec, folder, notes)
     else:
-        heads, origin = _of_own_data(spec, list_path, folder)
+        heads, origin = _of_own_data(spec, list_path, folder, training_list)
     check_class_counts(origin, heads, num_classes)
     return heads
 
@@ -81,7 +84,9 @@ def _shipped_or_beside(spec: DatasetSpec, folder: str, notes: list[str]) -> tupl
     return (names,), file
 
 
-def _of_own_data(spec: DatasetSpec, list_path: str, folder: str) -> tuple[ClassNames, str]:
+def _of_own_data(
+    spec: DatasetSpec, list_path: str, folder: str, training_list: str
+) -> tuple[ClassNames, str]:
     """Names for data of one's own: a class-name file, or the label names in the CSV; () for captions."""
     file = _class_file(spec, folder)
     if file is not None:
@@ -92,7 +97,7 @@ def _of_own_data(spec: DatasetSpec, list_path: str, folder: str) -> tuple[ClassN
         _, first_row = next(read_rows(list_path), (0, {"label": ""}))
         if "label" not in first_row:
             return (), list_path
-        for candidate in (_training_csv(spec, folder), list_path):
+        for candidate in (_training_csv(spec, folder, training_list), list_path):
             names = class_names_in_csv(candidate) if candidate else ()
             if names:
                 return (names,), str(candidate)
@@ -106,7 +111,14 @@ def _class_file(spec: DatasetSpec, folder: str) -> str | None:
     return next((match for name in spec.class_files for match in find_matches(folder, name)), None)
 
 
-def _training_csv(spec: DatasetSpec, folder: str) -> str | None:
-    """The first training list in the folder that is a CSV file with labels."""
-    found = (path for source in spec.sources["train"] for path in find_matches(folder, source.pattern))
+def _training_csv(spec: DatasetSpec, folder: str, named: str) -> str | None:
+    """The training list, the one that is named or else the first in the folder, that is there and is a CSV
+    file.
+    """
+    sources = spec.sources["train"]
+    found = (
+        find_matches("", named)
+        if named
+        else (path for source in sources for path in find_matches(folder, source.pattern))
+    )
     return next((path for path in found if reader_for(path) is read_generic_csv), None)

@@ -33,6 +33,7 @@ def load_split(
     anno_dir: str | Path = "",
     data_root: str | Path | ShardedRoot = "",
     list_file: str | Path = "",
+    training_list: str | Path = "",
     class_names_file: str | Path | Sequence[str | Path] = "",
     class_names: ClassNames = (),
     num_classes: int | Sequence[int] | None = None,
@@ -45,11 +46,12 @@ def load_split(
     `dataset` is a name of `DATASETS`, "k710", or a union such as "k400+k600". `split` is "train", "val",
     "test", or another that the data set has ("all" for UCF101 and HMDB51, "train7k" for MSR-VTT).
     `list_file` (inside `anno_dir`, or absolute) takes the place of the data set's own; so do
-    `class_names_file` (one per head) or `class_names` themselves. `num_classes`, one number or one per
-    head, is what names from files must count up to. `fold` is the number of the official split. With a
-    `data_root` that is a local folder or shards, paths are resolved to the videos that are there. `reader`
-    reads a format of one's own; the data set then may have any name. Without `with_labels`, those in data of
-    one's own are left aside, so that it needs no class names.
+    `class_names_file` (one per head) or `class_names` themselves. The label names in `training_list` number
+    the classes of one's own data; empty: those in its training CSV, as it is usually called.
+    `num_classes`, one number or one per head, is what names from files must count up to. `fold` is the
+    number of the official split. With a `data_root` that is a local folder or shards, paths are resolved to
+    the videos that are there. `reader` reads a format of one's own; the data set then may have any name.
+    Without `with_labels`, those in data of one's own are left aside, so that it needs no class names.
     Raises:
         AnnotationError: something is missing, empty, malformed, or does not fit together; the message has
             the file, the first few offenders and the remedy.
@@ -69,7 +71,10 @@ def load_split(
     if str(list_file) and reader:
         source = Source(str(list_file), reader)
     notes: list[str] = []
-    names = class_names or choose_class_names(spec, paths[0], folder, class_names_file, num_classes, notes)
+    training = paths[0] if split == "train" else join(folder, str(training_list)) if training_list else ""
+    names = class_names or choose_class_names(
+        spec, paths[0], folder, class_names_file, num_classes, notes, training
+    )
     request = ReadRequest(dataset, split, paths, names, fold, notes)
     records = source.read(request)
     origin = paths[0] if len(paths) == 1 else f"{os.path.dirname(paths[0])} ({len(paths)} files)"

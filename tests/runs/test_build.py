@@ -91,6 +91,17 @@ def test_shots_are_drawn_from_videos_that_are_not_left_out(config_of: ConfigOf, 
         load_splits(config_of(DATA__SHOTS="5", DATA__EXCLUDE_LIST=str(tmp_path / "bad.csv")))
 
 
+def test_classes_are_those_of_the_training_list_that_is_named(
+    config_of: ConfigOf, tiny_videos: Path, tmp_path: Path
+) -> None:
+    for name in ("train", "val"):
+        rows = (tiny_videos / f"{name}.csv").read_text().splitlines()
+        kept = [row for row in rows if not row.endswith("colour 1")]
+        (tmp_path / f"{name}.csv").write_text("\n".join(kept) + "\n")
+    config = config_of(DATA__TRAIN_LIST=str(tmp_path / "train.csv"), DATA__VAL_LIST=str(tmp_path / "val.csv"))
+    assert {split.class_names for split in load_splits(config).values()} == {(("colour 0", "colour 2"),)}
+
+
 def test_the_rule_of_halves_needs_the_training_list_and_not_its_videos(
     config_of: ConfigOf, tiny_videos: Path, tmp_path: Path
 ) -> None:

@@ -107,6 +107,19 @@ def test_classes_come_from_the_training_list_for_every_split(tmp_path: Path) -> 
         load_split("csv", "test", anno_dir=tmp_path)
 
 
+def test_classes_come_from_the_training_list_that_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "path,label\na.mp4,cat\nb.mp4,cow\nc.mp4,dog\n")
+    write(tmp_path / "few.csv", "path,label\na.mp4,cat\nc.mp4,dog\n")
+    write(tmp_path / "val.csv", "path,label\nd.mp4,dog\n")
+    train = load_split("csv", "train", anno_dir=tmp_path, list_file="few.csv")
+    for named in ("few.csv", tmp_path / "few.csv"):
+        val = load_split("csv", "val", anno_dir=tmp_path, training_list=named)
+        assert val.class_names == train.class_names == (("cat", "dog"),)
+        assert val.records[0].labels == (1,)
+    elsewhere = load_split("csv", "val", anno_dir=tmp_path, training_list="on_another_machine.csv")
+    assert elsewhere.class_names == (("dog",),)
+
+
 @pytest.mark.parametrize("names", [("-1", "1"), ("C", "C#", "C++"), ("Run", "run"), ("< 5", "> 5")])
 def test_names_that_differ_in_punctuation_alone_stay_apart(tmp_path: Path, names: tuple[str, ...]) -> None:
     rows = "".join(f"{index}.mp4,{name}\n" for index, name in enumerate(names))
