@@ -139,6 +139,7 @@ def _read(
         data_root=video_root(config) if data_root is None else data_root,
         list_file=list_file,
         training_list=config.data.train_list if dataset == config.train.dataset else "",
+        other_lists=(config.data.train_list, config.data.val_list, config.data.test_list),
         class_names_file=config.data.class_names,
         num_classes=config.video.head.classes_per_head,
         fold=config.data.split,

@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from datasets.annotations.class_files import check_class_count, read_class_names
@@ -33,13 +34,16 @@ def choose_class_names(
     num_classes: int | Sequence[int] | None,
     notes: list[str],
     training_list: str = "",
+    other_lists: Collection[str] = (),
 ) -> ClassNames:
     """Class names of every head by the rule above; `num_classes` is what they must count up to (None: any).
 
     `training_list` is the path of the list that classes are named by; empty: the one in the folder, if any.
+    None of the lists, of which `other_lists` are paths of more, is a file of class names.
     Raises:
         AnnotationError: a file is malformed or of the wrong length, or there are no names to be had.
     """
+    lists = [path for path in (list_path, training_list, *other_lists) if path]
     files = [named_files] if isinstance(named_files, str | Path) else list(named_files)
     named = [join(folder, str(file)) for file in files if str(file)]
     if named:
@@ -47,9 +51,10 @@ def choose_class_names(
     elif spec.classes == "none":
         return ()
     elif spec.classes == "shipped":
-        heads, origin = _shipped_or_beside(spec, folder, notes)
+        heads, origin = _shipped_or_beside(spec, _class_file(spec, folder, lists), notes)
     else:
-        heads, origin = _of_own_data(spec, list_path, folder, training_list)
+        class_file = _class_file(spec, folder, lists)
+        heads, origin = _of_own_data(spec, class_file, list_path, folder, training_list)
     check_class_counts(origin, heads, num_classes)
     return heads
 
@@ -67,10 +72,9 @@ def check_class_counts(origin: str, heads: ClassNames, num_classes: int | Sequen
         check_class_count(origin, len(names), count)
 
 
-def _shipped_or_beside(spec: DatasetSpec, folder: str, notes: list[str]) -> tuple[ClassNames, str]:
+def _shipped_or_beside(spec: DatasetSpec, file: str | None, notes: list[str]) -> tuple[ClassNames, str]:
     """The shipped lists, or for a single head the class-name file that lies beside the annotations."""
     shipped = tuple(class_names(name) for name in spec.class_lists)
-    file = _class_file(spec, folder)
     if file is None or len(shipped) != 1:
         return shipped, f"the names of {spec.title} that ship with the project"
     names = read_class_names(file, len(shipped[0]))
@@ -85,10 +89,9 @@ def _shipped_or_beside(spec: DatasetSpec, folder: str, notes: list[str]) -> tupl
 
 
 def _of_own_data(
-    spec: DatasetSpec, list_path: str, folder: str, training_list: str
+    spec: DatasetSpec, file: str | None, list_path: str, folder: str, training_list: str
 ) -> tuple[ClassNames, str]:
     """Names for data of one's own: a class-name file, or the label names in the CSV; () for captions."""
-    file = _class_file(spec, folder)
     if file is not None:
         return (read_class_names(file),), file
     if spec.classes == "optional":
@@ -107,8 +110,11 @@ def _of_own_data(
     )
 
 
-def _class_file(spec: DatasetSpec, folder: str) -> str | None:
-    return next((match for name in spec.class_files for match in find_matches(folder, name)), None)
+def _class_file(spec: DatasetSpec, folder: str, lists: Sequence[str]) -> str | None:
+    """The first class-name file in the folder; a list of videos may have the name of one."""
+    taken = {os.path.normpath(path) for path in lists}
+    found = (match for name in spec.class_files for match in find_matches(folder, name))
+    return next((path for path in found if os.path.normpath(path) not in taken), None)
 
 
 def _training_csv(spec: DatasetSpec, folder: str, named: str) -> str | None:

@@ -34,6 +34,7 @@ def load_split(
     data_root: str | Path | ShardedRoot = "",
     list_file: str | Path = "",
     training_list: str | Path = "",
+    other_lists: Sequence[str | Path] = (),
     class_names_file: str | Path | Sequence[str | Path] = "",
     class_names: ClassNames = (),
     num_classes: int | Sequence[int] | None = None,
@@ -47,7 +48,8 @@ def load_split(
     "test", or another that the data set has ("all" for UCF101 and HMDB51, "train7k" for MSR-VTT).
     `list_file` (inside `anno_dir`, or absolute) takes the place of the data set's own; so do
     `class_names_file` (one per head) or `class_names` themselves. The label names in `training_list` number
-    the classes of one's own data; empty: those in its training CSV, as it is usually called.
+    the classes of one's own data; empty: those in its training CSV, as it is usually called. `other_lists`
+    are files that hold no class names, whatever they are called.
     `num_classes`, one number or one per head, is what names from files must count up to. `fold` is the
     number of the official split. With a `data_root` that is a local folder or shards, paths are resolved to
     the videos that are there. `reader` reads a format of one's own; the data set then may have any name.
@@ -71,9 +73,11 @@ def load_split(
     if str(list_file) and reader:
         source = Source(str(list_file), reader)
     notes: list[str] = []
-    training = paths[0] if split == "train" else join(folder, str(training_list)) if training_list else ""
+    training, *others = (join(folder, str(file)) if file else "" for file in (training_list, *other_lists))
+    if split == "train":
+        training = paths[0]
     names = class_names or choose_class_names(
-        spec, paths[0], folder, class_names_file, num_classes, notes, training
+        spec, paths[0], folder, class_names_file, num_classes, notes, training, others
     )
     request = ReadRequest(dataset, split, paths, names, fold, notes)
     records = source.read(request)

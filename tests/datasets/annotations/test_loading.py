@@ -119,6 +119,23 @@ def test_class_names_given_as_such(tmp_path: Path) -> None:
     assert split.num_classes == (2,)
 
 
+def test_a_list_of_videos_is_no_file_of_class_names(tmp_path: Path) -> None:
+    write(tmp_path / "labels.txt", "a.mp4 0\nb.mp4 1\n")
+    write(tmp_path / "val.txt", "c.mp4 1\n")
+    with pytest.raises(AnnotationError, match="their names are needed"):
+        load_split("list", "train", anno_dir=tmp_path, list_file="labels.txt")
+    for lists in ({"training_list": "labels.txt"}, {"other_lists": ("", tmp_path / "labels.txt")}):
+        with pytest.raises(AnnotationError, match="their names are needed"):
+            load_split("list", "val", anno_dir=tmp_path, **lists)  # type: ignore[arg-type]
+    write(tmp_path / "labels.csv", "path,label\na.mp4,run\nb.mp4,sit\n")
+    assert load_split("csv", "train", anno_dir=tmp_path, list_file="labels.csv", other_lists=["labels.txt"])
+    write(tmp_path / "labels.json", '["run", "sit"]')
+    split = load_split(
+        "list", "train", anno_dir=tmp_path, list_file="./labels.txt", other_lists=["labels.csv"]
+    )
+    assert split.class_names == (("run", "sit"),)
+
+
 def test_paths_are_those_of_files_when_a_root_is_given(tmp_path: Path) -> None:
     write(tmp_path / "anno/val.txt", "74225 63 140\n116154 52 127\n")
     assert load_split("ssv2", "val", anno_dir=tmp_path / "anno").records[0].path == "74225.webm"
