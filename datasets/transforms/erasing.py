@@ -36,11 +36,12 @@ class RandomErasing:
     min_aspect: float = 0.3
 
     def __call__(self, clip: Tensor, generator: torch.Generator) -> Tensor:
-        """The clip uint8 (T,H,W,3) with its rectangles overwritten, in place; with 1 - probability, as it
-        was.
+        """A copy of the clip uint8 (T,H,W,3) with rectangles overwritten; with 1 - probability, the clip
+        itself.
         """
         if not happens(self.probability, generator):
             return clip
+        clip = clip.clone()  # another clip of the video may share its memory
         count = randint(*self.count, generator)
         for _ in range(count):
             box = self._draw_box(clip.shape[1], clip.shape[2], count, generator)

@@ -72,6 +72,17 @@ def test_repeats_are_different_clips_with_their_own_frames() -> None:
     assert torch.equal(alone.clips[0], made.clips[0])
 
 
+def test_erasing_leaves_the_clean_share_alone_where_nothing_else_changes_the_frames() -> None:
+    erasing = RandomErasing((0.5,) * 3, (0.2,) * 3, probability=1.0, mode="const", area=(0.2, 0.3))
+    transform = TrainTransform(32, (1.0, 1.0), (1.0, 1.0), flip=Flip(0.0), erasing=erasing, clean_share=0.5)
+    frames = gradient(4, 32, 32)
+    made = transform(
+        frames, np.arange(4)[None].repeat(2, axis=0), [sample_generator(0, 0, 0, r) for r in (0, 1)]
+    )
+    assert torch.equal(made.clips[0], gradient(4, 32, 32)) and torch.equal(frames, made.clips[0])
+    assert not torch.equal(made.clips[1], frames)
+
+
 def test_erasing_leaves_the_clean_share_of_the_repeats_alone() -> None:
     erasing = RandomErasing((0.5,) * 3, (0.2,) * 3, probability=1.0, mode="const", area=(0.2, 0.3))
     plain, erased = TrainTransform(size=32), TrainTransform(size=32, erasing=erasing, clean_share=0.5)
