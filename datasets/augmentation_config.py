@@ -28,8 +28,8 @@ class MixupConfig:
     switch_prob: float = 0.5
     """Probability of cutmix instead of mixup where both are on."""
     group_size: int = 32
-    """Clips of the global batch that mix among each other, 2 or more; the draws do not depend on the number
-    of processes."""
+    """Clips of the global batch that mix among each other, 2 or more, and more than a video has with
+    AUGMENTATION.BATCH_AUG; the draws do not depend on the number of processes."""
 
     def __post_init__(self) -> None:
         _require_share("PROB", self.prob)
@@ -213,6 +213,11 @@ class AugmentationConfig:
         )
         low, high = self.ratio
         require(0 < low <= high, "RATIO", f"[{low}, {high}] is no range of ratios", "0 < low <= high")
+
+    @property
+    def clips_per_video(self) -> int:
+        """Clips that a video gives per step."""
+        return self.batch_aug.num_clips_per_video if self.batch_aug.enable else 1
 
     @property
     def mixes(self) -> bool:

@@ -44,11 +44,6 @@ from runs.video_source import (
 from utils import distributed
 from utils.config import ConfigError
 
-_GROUP_REMEDY = (
-    " and set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of that above 1; or, for 1 clip at a time, turn off "
-    "AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX"
-)
-
 
 def load_splits(config: RunConfig) -> dict[str, AnnotatedSplit]:
     """The annotation lists that a run needs, by "train", "validation" and "test".
@@ -160,7 +155,7 @@ def build_timetable(config: RunConfig, split: AnnotatedSplit) -> Timetable:
     try:
         return Timetable(
             videos=len(split),
-            batch_videos=config.train.batch_size // _repeats(config),
+            batch_videos=config.train.batch_size // config.augmentation.clips_per_video,
             max_epoch=config.optimizer.max_epoch,
             epochs_per_loop=config.train.num_folds,
             eval_period=config.train.eval_period,
@@ -172,7 +167,11 @@ def build_timetable(config: RunConfig, split: AnnotatedSplit) -> Timetable:
 
 def micro_batch_size(config: RunConfig) -> int:
     """Clips of a process and forward pass. Raises ConfigError for a batch that cannot be split like this."""
-    batch, world, repeats = config.train.batch_size, distributed.world_size(), _repeats(config)
+    batch, world, repeats = (
+        config.train.batch_size,
+        distributed.world_size(),
+        config.augmentation.clips_per_video,
+    )
     if batch % (world * repeats):
         raise ConfigError(
             f"{batch} clips cannot be split over {world} processes"
@@ -188,9 +187,17 @@ def micro_batch_size(config: RunConfig) -> int:
             f"the {share} clips of each of {world} processes cannot be taken {micro} at a time"
             + (f" in groups of {group} for mixing" if group > 1 else ""),
             key="TRAIN.MICRO_BATCH_SIZE",
-            remedy="take a divisor of the clips of a process" + (_GROUP_REMEDY if group > 1 else ""),
+            remedy="take a divisor of the clips of a process" + (_group_remedy(repeats) if group > 1 else ""),
         )
     return micro
+
+
+def _group_remedy(clips_per_video: int) -> str:
+    few = "1 clip" if clips_per_video == 1 else f"{clips_per_video} clips"
+    return (
+        f" and set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of that above {clips_per_video}; or, for {few} "
+        "at a time, turn off AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX"
+    )
 
 
 def build_training_steps(
@@ -226,7 +233,7 @@ def build_training_dataset(
         build_train_transform(config, flip),
         training=True,
         seed=config.random_seed,
-        num_clips=_repeats(config),
+        num_clips=config.augmentation.clips_per_video,
         mirrored_labels=flip.mirrored_labels if flip.label_pairs else None,
     )
 
@@ -283,11 +290,6 @@ def build_prepare(config: RunConfig, num_classes: Sequence[int], device: torch.d
     )
     share = config.train.batch_size // distributed.world_size()
     return PrepareClips(build_device_transform(config), mixer, device, share, micro_batch_size(config))
-
-
-def _repeats(config: RunConfig) -> int:
-    batch_aug = config.augmentation.batch_aug
-    return batch_aug.num_clips_per_video if batch_aug.enable else 1
 
 
 def build_sampling(config: RunConfig, *, training: bool = False) -> ClipSampling:

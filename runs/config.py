@@ -196,10 +196,9 @@ class RunConfig:
             )
 
     def _check_batch_aug(self) -> None:
-        batch, repeats = self.train.batch_size, self.augmentation.batch_aug
-        clips = repeats.num_clips_per_video
+        batch, clips = self.train.batch_size, self.augmentation.clips_per_video
         require(
-            not (self.train.enable and repeats.enable) or batch % clips == 0,
+            not self.train.enable or batch % clips == 0,
             "TRAIN.BATCH_SIZE",
             f"{batch} clips are not whole videos of AUGMENTATION.BATCH_AUG.NUM_CLIPS_PER_VIDEO {clips} each",
             f"take a multiple of {clips}: the batch counts clips",
@@ -207,15 +206,21 @@ class RunConfig:
 
     def _check_mixing(self) -> None:
         batch, micro = self.train.batch_size, self.train.micro_batch_size
-        group = min(self.augmentation.mixup.group_size, batch)
+        group, clips = min(self.augmentation.mixup.group_size, batch), self.augmentation.clips_per_video
         if not self.augmentation.mixes:
             return
-        without = "turn off AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX"
+        alone = (
+            "1 clip alone has none to be mixed with"
+            if clips == 1
+            else f"mixing in groups of {group} mixes none of the {clips} clips of a video "
+            "(AUGMENTATION.BATCH_AUG) with one of another"
+        )
+        more = f"take {2 * clips} or more, or turn off AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX"
         require(
-            group > 1 or not self.train.enable,
-            "AUGMENTATION.MIXUP.GROUP_SIZE" if batch > 1 else "TRAIN.BATCH_SIZE",
-            "1 clip alone has none to be mixed with",
-            f"take 2 or more, or {without}",
+            clips % group > 0 or not self.train.enable,
+            "AUGMENTATION.MIXUP.GROUP_SIZE" if batch > clips else "TRAIN.BATCH_SIZE",
+            alone,
+            more,
         )
         require(
             batch % group == 0,
@@ -227,9 +232,9 @@ class RunConfig:
             micro is None or micro % group == 0,
             "TRAIN.MICRO_BATCH_SIZE",
             f"{micro} clips are not whole groups of AUGMENTATION.MIXUP.GROUP_SIZE {group} for mixing",
-            f"set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of {micro} above 1"
-            if micro != 1
-            else f"take 2 or more, or {without}: 1 clip alone has none to be mixed with",
+            f"set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of {micro} above {clips}"
+            if micro is not None and micro > clips
+            else f"{more}: {alone}",
         )
 
     def _check_retrieval(self) -> None:

@@ -155,6 +155,22 @@ def test_mixing_groups_must_fit_batch_and_micro_batch() -> None:
             load_run_config(None, [*mixing, *words])
 
 
+def test_mixing_groups_must_hold_more_than_the_clips_of_one_video() -> None:
+    repeats = ["AUGMENTATION.BATCH_AUG.ENABLE", "true", "AUGMENTATION.BATCH_AUG.NUM_CLIPS_PER_VIDEO", "4"]
+    mixing, group = ["AUGMENTATION.MIXUP.ENABLE", "true"], "AUGMENTATION.MIXUP.GROUP_SIZE"
+    load_run_config(None, [*mixing, *repeats, group, "8"])
+    for size in ("2", "4"):
+        load_run_config(None, [*repeats, group, size])
+        load_run_config(None, [*mixing, *repeats, group, size, "TRAIN.ENABLE", "false"])
+        with pytest.raises(ConfigError, match=r"(?s)MIXUP.GROUP_SIZE: .* of another.*take 8 or more"):
+            load_run_config(None, [*mixing, *repeats, group, size])
+    with pytest.raises(ConfigError, match=r"(?s)TRAIN.BATCH_SIZE: .* groups of 4 .* of another"):
+        load_run_config(None, [*mixing, *repeats, "TRAIN.BATCH_SIZE", "4"])
+    for micro, remedy in (("4", "take 8 or more"), ("16", "a divisor of 16 above 4")):
+        with pytest.raises(ConfigError, match=rf"(?s)MICRO_BATCH_SIZE: .*remedy: .*{remedy}"):
+            load_run_config(None, [*mixing, *repeats, "TRAIN.MICRO_BATCH_SIZE", micro])
+
+
 @pytest.mark.parametrize(
     ("architecture", "patch", "depth"),
     [
