@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from datasets.annotations.files import is_url, join
 from datasets.records import AnnotatedSplit
+
+
+class BadVideos(Mapping[str, str]):
+    """{path: reason} that finds a video however its path is written: relative to the root of the videos
+    ("a/b.mp4", "./a/b.mp4", "a//b.mp4") or absolute.
+    """
+
+    def __init__(self, reasons: Mapping[str, str], root: str) -> None:
+        self._root = root if is_url(root) else os.path.abspath(root)
+        self._reasons = {self._full(path): reason for path, reason in reasons.items()}
+
+    def __getitem__(self, path: str) -> str:
+        return self._reasons[self._full(path)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._reasons)
+
+    def __len__(self) -> int:
+        return len(self._reasons)
+
+    def _full(self, path: str) -> str:
+        return path if is_url(path) else join(self._root, os.path.normpath(path))
 
 
 def without_bad_videos(split: AnnotatedSplit, bad: Mapping[str, str]) -> AnnotatedSplit:
@@ -26,8 +50,6 @@ def with_bad_videos_noted(split: AnnotatedSplit, bad: Mapping[str, str]) -> Anno
     Raises ValueError when all are.
     """
     count = len(rows_of_bad_videos(split, bad))
-    if not count:
-        return split
     if count == len(split):
         raise ValueError(f"DATA.EXCLUDE_LIST leaves none of the {count} videos of {split.source}")
     note = f"{count} of {len(split)} videos count as missing, as DATA.EXCLUDE_LIST says"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from functools import partial
 
 from datasets.annotations.files import is_url
 from datasets.annotations.video_paths import ShardedRoot
 from datasets.decoding import open_video
 from datasets.decoding.opening import choose_decoder
-from datasets.excluding import with_bad_videos_noted, without_bad_videos
+from datasets.excluding import BadVideos, with_bad_videos_noted, without_bad_videos
 from datasets.preparation.journal import read_bad_list
 from datasets.records import AnnotatedSplit
 from datasets.remote import FileCache, VideoSource, default_cache_folder
@@ -61,12 +62,12 @@ def _shard_index(root: str) -> dict[str, str] | None:
         raise ConfigError(str(error), key="DATA.DATA_ROOT_DIR") from error
 
 
-def known_bad_videos(config: RunConfig) -> dict[str, str]:
+def known_bad_videos(config: RunConfig) -> Mapping[str, str]:
     """{path: reason} of DATA.EXCLUDE_LIST; empty without one. Raises ConfigError when it cannot be read."""
     if not config.data.exclude_list:
         return {}
     try:
-        return read_bad_list(config.data.exclude_list)
+        return BadVideos(read_bad_list(config.data.exclude_list), config.data.data_root_dir)
     except ValueError as error:
         raise ConfigError(str(error), key="DATA.EXCLUDE_LIST") from error
 
@@ -84,7 +85,8 @@ def with_known_bad_noted(config: RunConfig, split: AnnotatedSplit) -> AnnotatedS
     """An evaluation split with a note of its videos that are in DATA.EXCLUDE_LIST. Raises ConfigError when
     all are.
     """
+    bad = known_bad_videos(config)
     try:
-        return with_bad_videos_noted(split, known_bad_videos(config))
+        return with_bad_videos_noted(split, bad) if bad else split
     except ValueError as error:
         raise ConfigError(str(error), key="DATA.EXCLUDE_LIST") from error

@@ -14,7 +14,13 @@ from datasets.preparation.sharding import write_shards
 from datasets.records import AnnotatedSplit, VideoRecord
 from runs.build_data import load_test_split
 from runs.config import RunConfig
-from runs.video_source import build_video_source, known_bad_videos, video_root, without_known_bad
+from runs.video_source import (
+    build_video_source,
+    known_bad_videos,
+    video_root,
+    with_known_bad_noted,
+    without_known_bad,
+)
 from tests.datasets.decoding.numbered import numbers_in, write_numbered_video
 from utils.config import ConfigError
 
@@ -59,6 +65,12 @@ def test_the_bad_list_is_left_out_of_training(tmp_path: Path) -> None:
     split = AnnotatedSplit("csv", "train", (VideoRecord("a.mp4", (0,)), VideoRecord("b.mp4", (0,))))
     assert [record.path for record in without_known_bad(config, split).records] == ["b.mp4"]
     assert without_known_bad(config_with(), split) is split
+    own = replace(config, data=replace(config.data, data_root_dir=str(tmp_path / "videos")))
+    absolute = [VideoRecord(f"{tmp_path}/videos/{name}.mp4", (0,)) for name in "ab"]
+    left = without_known_bad(own, replace(split, records=absolute))
+    assert list(left.records) == absolute[1:]
+    noted = with_known_bad_noted(own, replace(split, records=absolute))
+    assert "1 of 2 videos count as missing" in noted.notes[-1]
 
 
 def test_a_bad_list_that_is_none_is_a_config_error(tmp_path: Path) -> None:
