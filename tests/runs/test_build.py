@@ -94,12 +94,24 @@ def test_shots_are_drawn_from_videos_that_are_not_left_out(config_of: ConfigOf, 
 def test_classes_are_those_of_the_training_list_that_is_named(
     config_of: ConfigOf, tiny_videos: Path, tmp_path: Path
 ) -> None:
-    for name in ("train", "val"):
-        rows = (tiny_videos / f"{name}.csv").read_text().splitlines()
-        kept = [row for row in rows if not row.endswith("colour 1")]
-        (tmp_path / f"{name}.csv").write_text("\n".join(kept) + "\n")
-    config = config_of(DATA__TRAIN_LIST=str(tmp_path / "train.csv"), DATA__VAL_LIST=str(tmp_path / "val.csv"))
+    lists = {"train": "two.csv", "val": "labels.csv"}  # usually the name of a file of class names
+    for name, own in lists.items():
+        rows = (tiny_videos / f"{name}.csv").read_text()
+        (tmp_path / f"{name}.csv").write_text(rows)
+        kept = [row for row in rows.splitlines() if not row.endswith("colour 1")]
+        (tmp_path / own).write_text("\n".join(kept) + "\n")
+    config = config_of(
+        DATA__TRAIN_LIST=lists["train"], DATA__VAL_LIST=lists["val"], DATA__ANNO_DIR=str(tmp_path)
+    )
     assert {split.class_names for split in load_splits(config).values()} == {(("colour 0", "colour 2"),)}
+
+
+def test_retrieval_leaves_labels_aside(tmp_path: Path) -> None:
+    (tmp_path / "val.csv").write_text("path,label,caption\na.mp4,3,one\na.mp4,4,two\nb.mp4,4,three\n")
+    pairs = ["TASK_TYPE", "retrieval", "TRAIN.ENABLE", "false", "TEST.NUM_ENSEMBLE_VIEWS", "1"]
+    pairs += ["TEST.DATASET", "csv", "DATA.ANNO_DIR", str(tmp_path), "DATA.DATA_ROOT_DIR", "memory://videos"]
+    (split,) = load_splits(load_run_config(None, pairs)).values()
+    assert [record.captions for record in split.records] == [("one", "two"), ("three",)]
 
 
 def test_the_rule_of_halves_needs_the_training_list_and_not_its_videos(
