@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from fvcore.nn import parameter_count_table
 from torch import nn
 
 from datasets.records import AnnotatedSplit
@@ -63,6 +63,10 @@ def training_facts(trainer: Trainer, split: AnnotatedSplit) -> dict[str, Any]:
 
 def model_line(config: RunConfig, network: nn.Module, video_model: nn.Module) -> str:
     """The size of the network, and the cost of one clip of the test, in words."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of fvcore's use of torch, which no user can change
+        from fvcore.nn import parameter_count_table
+
     trainable = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
     total = sum(weight.numel() for weight in network.parameters())
     data = config.data
