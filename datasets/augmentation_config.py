@@ -201,16 +201,6 @@ class AugmentationConfig:
             f"{smoothing} is not in [0, 1)",
             "0.1 is the published value",
         )
-        erasing, repeats = self.random_erasing, self.batch_aug
-        require(
-            not erasing.enable
-            or erasing.num_splits <= 1
-            or (repeats.enable and repeats.num_clips_per_video > 1),
-            "RANDOM_ERASING.NUM_SPLITS",
-            f"the first 1/{erasing.num_splits} of a video's clips is to stay clean, but a video gives one: "
-            "nothing would be erased",
-            "set it to 1, or turn on AUGMENTATION.BATCH_AUG",
-        )
         low, high = self.ratio
         require(0 < low <= high, "RATIO", f"[{low}, {high}] is no range of ratios", "0 < low <= high")
 

@@ -121,9 +121,12 @@ class RunConfig:
         self._check_frozen_precision()
         self._check_feature_cache()
         self._check_crops()
-        self._check_batch_aug()
-        self._check_mixing()
         self._check_retrieval()
+        if self.train.enable:  # what is trained already is tested however it was trained
+            self._check_trained_text()
+            self._check_warmup()
+            self._check_batch_aug()
+            self._check_mixing()
 
     def _check_file_name(self, key: str, name: str) -> None:
         plain = name not in ("", ".", "..") and "/" not in name
@@ -149,13 +152,6 @@ class RunConfig:
                 f"false given, but model {self.model.name!r} leaves that tower of CLIP frozen",
                 "set it to true or leave it out",
             )
-        reads_texts = self.task_type == "retrieval" or self.video.head.name == "text"
-        require(
-            backbone.freeze_text or reads_texts or self.model.name not in MODEL_NAMES,
-            "VIDEO.BACKBONE.FREEZE_TEXT",
-            "false given, but a linear head compares with no texts: the text tower would not be trained",
-            "set it to true, or VIDEO.HEAD.NAME to text",
-        )
 
     def _check_frozen_precision(self) -> None:
         backbone = self.video.backbone
@@ -195,13 +191,41 @@ class RunConfig:
                 f"take a multiple of {patch}, such as {max(1, size // patch) * patch}",
             )
 
+    def _check_trained_text(self) -> None:
+        reads_texts = self.task_type == "retrieval" or self.video.head.name == "text"
+        require(
+            self.video.backbone.freeze_text or reads_texts or self.model.name not in MODEL_NAMES,
+            "VIDEO.BACKBONE.FREEZE_TEXT",
+            "false given, but a linear head compares with no texts: the text tower would not be trained",
+            "set it to true, or VIDEO.HEAD.NAME to text",
+        )
+
+    def _check_warmup(self) -> None:
+        warmup, epochs = self.optimizer.warmup_epochs, self.optimizer.max_epoch
+        # A cosine over MAX_EPOCH has come down to 0 at its end: a warm-up that long rises to nothing.
+        falls = self.optimizer.lr_policy == "cosine"
+        require(
+            warmup < epochs or (warmup == epochs and not falls),
+            "OPTIMIZER.WARMUP_EPOCHS",
+            f"{warmup:g} epochs of warm-up do not fit OPTIMIZER.MAX_EPOCH {epochs}",
+            f"take {'less than' if falls else 'at most'} {epochs}, or 0 for none",
+        )
+
     def _check_batch_aug(self) -> None:
         batch, clips = self.train.batch_size, self.augmentation.clips_per_video
         require(
-            not self.train.enable or batch % clips == 0,
+            batch % clips == 0,
             "TRAIN.BATCH_SIZE",
             f"{batch} clips are not whole videos of AUGMENTATION.BATCH_AUG.NUM_CLIPS_PER_VIDEO {clips} each",
             f"take a multiple of {clips}: the batch counts clips",
+        )
+        erasing = self.augmentation.random_erasing
+        require(
+            not erasing.enable or erasing.num_splits <= 1 or clips > 1,
+            "AUGMENTATION.RANDOM_ERASING.NUM_SPLITS",
+            f"the first 1/{erasing.num_splits} of a video's clips is to stay clean, but a video gives one: "
+            "nothing would be erased",
+            "set it to 1, or turn on AUGMENTATION.BATCH_AUG",
         )
 
     def _check_mixing(self) -> None:
@@ -217,7 +241,7 @@ class RunConfig:
         )
         more = f"take {2 * clips} or more, or turn off AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX"
         require(
-            clips % group > 0 or not self.train.enable,
+            clips % group > 0,
             "AUGMENTATION.MIXUP.GROUP_SIZE" if batch > clips else "TRAIN.BATCH_SIZE",
             alone,
             more,

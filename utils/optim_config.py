@@ -52,14 +52,6 @@ class OptimizerConfig:
         require(
             self.max_epoch >= 1, "MAX_EPOCH", f"{self.max_epoch} is not positive", "36 is the published value"
         )
-        # A cosine over MAX_EPOCH has come down to 0 at its end: a warm-up that long rises to nothing.
-        falls = self.lr_policy == "cosine"
-        require(
-            self.warmup_epochs < self.max_epoch or (self.warmup_epochs == self.max_epoch and not falls),
-            "WARMUP_EPOCHS",
-            f"{self.warmup_epochs:g} epochs of warm-up do not fit OPTIMIZER.MAX_EPOCH {self.max_epoch}",
-            f"take {'less than' if falls else 'at most'} {self.max_epoch}, or 0 for none",
-        )
         require(
             (self.cosine_half_period > 0) == (self.lr_policy == "cosine_wave"),
             "COSINE_HALF_PERIOD",

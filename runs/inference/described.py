@@ -125,6 +125,7 @@ def _config_of(values: Mapping[str, Any], overrides: Sequence[str], source: str)
         # How it was trained is no matter here, and later versions may refuse to train so.
         used = {key: value for key, value in values.items() if key not in ("AUGMENTATION", "OPTIMIZER")}
         used["TRAIN"] = {**used.get("TRAIN", {}), "ENABLE": False}
+        used["TEST"] = {**used.get("TEST", {}), "ENABLE": True}  # a run must do one of the two
         return build_section(RunConfig, merge(tree_of_values(used, source), given))
 
 

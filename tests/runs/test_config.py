@@ -138,6 +138,20 @@ def test_some_clips_of_a_video_stay_clean_only_where_there_are_several() -> None
         load_run_config(None, erasing)
 
 
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        "OPTIMIZER.WARMUP_EPOCHS 36",
+        "AUGMENTATION.RANDOM_ERASING.ENABLE true AUGMENTATION.RANDOM_ERASING.NUM_SPLITS 2",
+        "MODEL.NAME stan VIDEO.BACKBONE.FREEZE_TEXT false VIDEO.HEAD.NAME linear",
+    ],
+)
+def test_what_cannot_be_trained_so_can_be_tested(pairs: str) -> None:
+    with pytest.raises(ConfigError):
+        load_run_config(None, pairs.split())
+    load_run_config(None, [*pairs.split(), "TRAIN.ENABLE", "false"])
+
+
 def test_mixing_groups_must_fit_batch_and_micro_batch() -> None:
     mixing = ["AUGMENTATION.MIXUP.ENABLE", "true"]
     load_run_config(None, [*mixing, "TRAIN.BATCH_SIZE", "8", "TRAIN.MICRO_BATCH_SIZE", "8"])

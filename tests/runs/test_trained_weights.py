@@ -194,6 +194,7 @@ def test_a_model_is_used_however_it_was_trained(tmp_path: Path, clips: list[str]
     path = trained(tmp_path, config_of(clips[0]))
     content = torch.load(path, weights_only=True)
     content["config"]["OPTIMIZER"]["WARMUP_EPOCHS"] = content["config"]["OPTIMIZER"]["MAX_EPOCH"]
+    content["config"]["TEST"]["ENABLE"] = False
     torch.save(content, path)
     assert load_model(path).config.model.name == "dist"
 
