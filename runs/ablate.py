@@ -6,7 +6,8 @@
 
 Runs that have a result are passed over, and those that stopped go on, so the same command finishes a grid
 that was interrupted. Each GPU takes one run at a time; on a CPU --jobs runs share the cores.
-Exit codes: 0 all runs have results, 1 some failed, 2 wrong input.
+Exit codes: 0 all runs have results, 1 some failed, 2 wrong input, 130 interrupted: the runs under way have
+saved their state.
 """
 
 from __future__ import annotations

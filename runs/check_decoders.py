@@ -23,6 +23,7 @@ from datasets.decoding_checks.fuzz import fuzz
 from datasets.decoding_checks.memory import measure_growth
 from datasets.decoding_checks.speed import Timing, time_backends
 from datasets.decoding_checks.table import examine_files, to_markdown
+from runs.cli import readable_errors
 
 GROWTH_LIMIT = 50.0  # MB
 
@@ -30,10 +31,11 @@ GROWTH_LIMIT = 50.0  # MB
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code is 1 when a decoder does what it must not."""
     options = parse(arguments)
-    if options.decoders is None:
-        reasons = available_decoders()
-        options.decoders = [name for name in reasons if reasons[name] is None and name != "frames"]
-    return COMMANDS[options.command](options)
+    with readable_errors():
+        if options.decoders is None:
+            reasons = available_decoders()
+            options.decoders = [name for name in reasons if reasons[name] is None and name != "frames"]
+        return COMMANDS[options.command](options)
 
 
 def table(options: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 from runs.config import RunConfig, resolve_run_config
 from utils.config import ConfigError, list_keys, to_yaml
+from utils.stopping import EXIT_INTERRUPTED
 
 EXIT_BAD_INPUT = 2
 """Exit code of a command that was given something it cannot work with."""
@@ -152,7 +153,7 @@ def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Turn errors that people can mend into one block of text on stderr and exit code 2.
 
     `ConfigError` always; further exception types (an unreadable annotation, a failed download) as given.
-    Anything else is a defect and keeps its traceback.
+    Ctrl-C ends the command with "interrupted" and 130. Anything else is a defect and keeps its traceback.
     """
     expected: tuple[type[Exception], ...] = (ConfigError, *kinds)
     try:
@@ -161,3 +162,7 @@ def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
         if is_first_process():
             print_block("error", str(error))
         raise SystemExit(EXIT_BAD_INPUT) from None
+    except KeyboardInterrupt:
+        if is_first_process():
+            print("interrupted", file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_INTERRUPTED) from None

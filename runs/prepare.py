@@ -51,12 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with readable_errors():
             return browse(words[1:])
     options = parse(words, __doc__ or "")
-    try:
+    with readable_errors(ValueError):
         options.decoder = choose_decoder(options.decoder)
         return COMMANDS[options.command](options)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
 
 
 def check(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from runs.cli import readable_errors
 from runs.demonstration.config import FULL, QUICK
 
 
@@ -26,11 +27,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--to", type=Path, default=Path("output/demo/tiny_clip.safetensors"), metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs")
     options = parser.parse_args(arguments)
-    from runs.demonstration.clip_pretraining import make_tiny_clip  # torch is imported only now
-    from utils.logging import start_logging
+    with readable_errors():
+        from runs.demonstration.clip_pretraining import make_tiny_clip  # torch is imported only now
+        from utils.logging import start_logging
 
-    start_logging(None)
-    trained = make_tiny_clip((QUICK if options.quick else FULL).pretraining, options.to)
+        start_logging(None)
+        trained = make_tiny_clip((QUICK if options.quick else FULL).pretraining, options.to)
     print(f"{options.to} {'written' if trained else 'is there already: nothing to do'}")
     return 0
 

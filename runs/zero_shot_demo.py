@@ -16,6 +16,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from runs.cli import readable_errors
 from runs.demonstration.config import FULL, QUICK
 
 
@@ -29,9 +30,10 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs")
     options = parser.parse_args(arguments)
-    from runs.demonstration.zero_shot import demonstrate  # torch is imported only now
+    with readable_errors():
+        from runs.demonstration.zero_shot import demonstrate  # torch is imported only now
 
-    return demonstrate(QUICK if options.quick else FULL, options.to)
+        return demonstrate(QUICK if options.quick else FULL, options.to)
 
 
 if __name__ == "__main__":

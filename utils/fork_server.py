@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 # Only libraries: the server does not look where we do, and another package may be called `datasets`.
 WORKER_LIBRARIES = ("torch", "torch.utils.data", "torchvision.transforms.v2", "numpy", "av")
@@ -28,9 +31,21 @@ def start_fork_server() -> None:
         return
     from multiprocessing import forkserver
 
-    # The server ignores Ctrl-C, but only after its imports: until then it must not see one.
+    with deaf_to_interrupts():  # the server ignores Ctrl-C, but only after its imports
+        forkserver.ensure_running()
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started inside never see a Ctrl-C, which a terminal sends to all: it is for the main
+    process, which ends them. (Where the system cannot hold signals back, they do.)
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which comes first else, and lets all signals through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

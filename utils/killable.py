@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from utils.fork_server import deaf_to_interrupts
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -107,7 +109,8 @@ class _Child:
     def __init__(self, context: Any, *work: Any) -> None:
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, *work), daemon=True)
-        self._process.start()
+        with deaf_to_interrupts():
+            self._process.start()
         theirs.close()  # so that the end of the child ends the connection
         self._item: Any = None
         self._since = time.monotonic()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -75,26 +76,52 @@ def is_complete(run: GridRun) -> bool:
     return not run.sweeps_fusion or result_file(run).exists()
 
 
-def start(run: GridRun, device: Device) -> int:
-    """Run one run to its end, and its fusion's sweep when there is one; returns the exit code."""
-    run.output_dir.mkdir(parents=True, exist_ok=True)
-    code = _call([sys.executable, str(ENTRY), "--cfg", str(run.base), *run.pairs], run, device)
-    return code or (_call(sweep_command(run), run, device) if run.sweeps_fusion else 0)
+class Starter:
+    """Runs runs as processes."""
+
+    def __init__(self) -> None:
+        self._under_way: set[subprocess.Popen[bytes]] = set()
+
+    def start(self, run: GridRun, device: Device) -> int:
+        """Run one run to its end, and its fusion's sweep when there is one; returns the exit code."""
+        run.output_dir.mkdir(parents=True, exist_ok=True)
+        code = self._call([sys.executable, str(ENTRY), "--cfg", str(run.base), *run.pairs], run, device)
+        return code or (self._call(sweep_command(run), run, device) if run.sweeps_fusion else 0)
+
+    def _call(self, command: Sequence[str], run: GridRun, device: Device) -> int:
+        with (
+            (run.output_dir / LOG_NAME).open("a", encoding="utf-8") as log,
+            subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=device.environment()
+            ) as process,
+        ):
+            self._under_way.add(process)
+            try:
+                return process.wait()
+            finally:
+                self._under_way.discard(process)
+
+    def interrupt(self) -> None:
+        """Pass a Ctrl-C on: what is under way saves its state and ends. A terminal has sent it one already,
+        perhaps: one that comes so soon after is not taken for a second one.
+        """
+        for process in tuple(self._under_way):
+            process.send_signal(signal.SIGINT)
 
 
-def _call(command: Sequence[str], run: GridRun, device: Device) -> int:
-    with (run.output_dir / LOG_NAME).open("a", encoding="utf-8") as log:
-        return subprocess.run(
-            command, stdout=log, stderr=subprocess.STDOUT, env=device.environment(), check=False
-        ).returncode
+def run_missing(
+    runs: Sequence[GridRun], places: Sequence[Device], execute: Execute | None = None
+) -> list[GridRun]:
+    """Run what has no result yet, as many at a time as there are places; returns the runs that failed.
 
-
-def run_missing(runs: Sequence[GridRun], places: Sequence[Device], execute: Execute = start) -> list[GridRun]:
-    """Run what has no result yet, as many at a time as there are places; returns the runs that failed."""
+    Interrupted, it waits until the runs under way have saved their state.
+    """
     missing = [run for run in runs if not is_complete(run)]
     get_logger().info(
         "%d of %d runs have results; %d to run", len(runs) - len(missing), len(runs), len(missing)
     )
+    starter = Starter()
+    work = execute or starter.start
     free: queue.SimpleQueue[Device] = queue.SimpleQueue()
     for place in places:
         free.put(place)
@@ -103,17 +130,25 @@ def run_missing(runs: Sequence[GridRun], places: Sequence[Device], execute: Exec
         device = free.get()
         try:
             get_logger().info("starts: %s, seed %d (%s)", run.name, run.seed, run.output_dir)
-            return execute(run, device)
+            return work(run, device)
         finally:
             free.put(device)
 
     failed = []
     with ThreadPoolExecutor(len(places)) as pool:
-        for run, code in zip(missing, pool.map(on_free_device, missing), strict=True):
-            if code:
-                log = run.output_dir / LOG_NAME
-                get_logger().error(
-                    "FAILED with exit code %d: %s, seed %d; see %s", code, run.name, run.seed, log
-                )
-                failed.append(run)
+        try:
+            for run, code in zip(missing, pool.map(on_free_device, missing), strict=True):
+                if code:
+                    _tell_failure(run, code)
+                    failed.append(run)
+        except KeyboardInterrupt:
+            get_logger().info("stopping: the runs under way save their state")
+            pool.shutdown(wait=False, cancel_futures=True)
+            starter.interrupt()
+            raise
     return failed
+
+
+def _tell_failure(run: GridRun, code: int) -> None:
+    log = run.output_dir / LOG_NAME
+    get_logger().error("FAILED with exit code %d: %s, seed %d; see %s", code, run.name, run.seed, log)

@@ -154,3 +154,9 @@ class TestErrors:
             raise ConfigError("wrong")
         parse_command(["--cfg", "tests/runs/release_recipe.yaml"], description="")
         assert capsys.readouterr().err == ""
+
+    def test_an_interrupt_is_a_word_and_a_code(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as caught, readable_errors():
+            raise KeyboardInterrupt
+        assert caught.value.code == 130
+        assert capsys.readouterr().err == "interrupted\n"

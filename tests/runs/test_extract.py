@@ -100,7 +100,7 @@ def test_a_file_holds_the_inputs_of_the_last_command_alone(
     first, second = str(videos / "0.mp4"), str(videos / "1.mp4")
     with monkeypatch.context() as patched:
         patched.setattr(EmbeddingStore, "finish", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit, match="130"):
             main([first, *command])
     assert main([second, *command]) == 0
     assert stored_ids(output) == [second]

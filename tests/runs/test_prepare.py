@@ -175,7 +175,9 @@ def test_a_video_is_checked_again_with_another_decoder_or_date(videos: Path, tmp
 
 
 def test_copies_do_not_go_among_the_originals(videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["pack", str(videos), str(videos / "copies")]) == 2
+    with pytest.raises(SystemExit) as caught:
+        main(["pack", str(videos), str(videos / "copies")])
+    assert caught.value.code == 2
     assert "another folder" in capsys.readouterr().err
 
 

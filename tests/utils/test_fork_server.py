@@ -8,9 +8,15 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = """
-import sys, time
+import re, signal, sys, time
+from multiprocessing import forkserver
+from pathlib import Path
 from utils import fork_server
 fork_server.WORKER_LIBRARIES = ("json",)
+
+def process_mask(pid):
+    return int(re.search(r"SigBlk:\\s*(\\w+)", Path(f"/proc/{pid}/status").read_text())[1], 16)
+
 start = time.monotonic()
 fork_server.start_fork_server()
 fork_server.start_fork_server()
@@ -19,6 +25,8 @@ assert "torch" not in sys.modules
 process = fork_server.fork_server_context().Process(target=print, args=("served",), daemon=True)
 process.start()
 process.join(60)
+held_back = process_mask(forkserver._forkserver._forkserver_pid)
+assert held_back >> (signal.SIGINT - 1) & 1, "the server sees Ctrl-C"
 sys.exit(process.exitcode)
 """
 

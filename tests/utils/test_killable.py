@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import psutil
@@ -45,6 +46,18 @@ def test_children_serve_many_items_and_end_with_the_iterator() -> None:
     assert len(pids) <= 2
     outcomes.close()  # type: ignore[attr-defined]
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
+
+
+def interrupted(pid: int) -> str:
+    os.kill(os.getpid(), signal.SIGINT)
+    return "deaf"
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back")
+def test_an_interrupt_is_for_the_main_process() -> None:
+    """A terminal sends Ctrl-C to the children, too."""
+    (outcome,) = run_killable(interrupted, [0], num_workers=1, time_limit=10)
+    assert (outcome.result, outcome.error) == ("deaf", None)
 
 
 def test_without_items_there_is_nothing_to_start() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -99,6 +100,23 @@ def test_a_failed_run_does_not_stop_the_others(runs: list[GridRun]) -> None:
     failed = run_missing(runs, [CPU], lambda run, device: 1 if run is runs[0] else finish(run, device))
     assert failed == [runs[0]]
     assert [read_row(run) is not None for run in runs] == [False, True, True, True]
+
+
+def test_an_interrupt_is_passed_on_to_the_runs(runs: list[GridRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They save their state; none is started after them."""
+    script = runs[0].output_dir.parent / "run.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit('saved'))\n"
+        f"os.kill({os.getpid()}, signal.SIGINT)\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr("runs.ablation.execute.ENTRY", script)
+    with pytest.raises(KeyboardInterrupt):
+        run_missing(runs, [CPU])
+    assert (runs[0].output_dir / "run.log").read_text() == "saved\n"
+    assert not runs[1].output_dir.exists()
 
 
 def test_results_are_means_over_seeds(runs: list[GridRun], tmp_path: Path) -> None:
