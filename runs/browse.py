@@ -13,8 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runs.cli import parse_command
+from datasets.annotations import AnnotationError
+from datasets.decoding import VideoReadError
+from runs.cli import parse_command, readable_errors
+from runs.inference.inputs import InputError, check_output_file
 from runs.inference.options import count_of
+from runs.preflight import check_paths
 from utils.config import ConfigError
 
 if TYPE_CHECKING:
@@ -29,15 +33,20 @@ TILE_WIDTH = 160
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command."""
-    invocation = parse_command(arguments, description=__doc__ or "", add_options=add_options)
-    from runs.inference.drawing import save_picture
+    """Run the command; returns its exit code."""
+    with readable_errors(AnnotationError, InputError, VideoReadError):
+        invocation = parse_command(arguments, description=__doc__ or "", add_options=add_options)
+        options = invocation.options
+        if not invocation.config.train.enable:
+            raise ConfigError("false given, but the clips shown are those of training", key="TRAIN.ENABLE")
+        check_paths(invocation.config, uses_model=False)
+        check_output_file(options.output)
+        from datasets.video_dataset import UnreadableVideoError  # torch: mistakes are told before
+        from runs.inference.drawing import save_picture
 
-    options = invocation.options
-    if not invocation.config.train.enable:
-        raise ConfigError("false given, but the clips shown are those of training", key="TRAIN.ENABLE")
-    sheet = training_sheet(invocation.config, options.clips, options.epoch)
-    save_picture(sheet, options.output)
+        with readable_errors(UnreadableVideoError):
+            sheet = training_sheet(invocation.config, options.clips, options.epoch)
+        save_picture(sheet, options.output)
     print(f"training clips: {options.output}")
     return 0
 

@@ -8,15 +8,16 @@ from runs.config import RunConfig
 from utils.config import ConfigError, Problem
 
 
-def check_paths(config: RunConfig, reads_videos: bool = True) -> None:
+def check_paths(config: RunConfig, reads_videos: bool = True, uses_model: bool = True) -> None:
     """Check that a run's input is there.
 
-    `reads_videos` is false for commands that use a model without a data set.
+    `reads_videos` is false for commands that use a model without a data set, `uses_model` for those that look
+    at a data set alone.
     Raises:
         ConfigError: naming every path that is missing, and the key that sets it.
     """
     problems = [*_data_problems(config)] if reads_videos else []
-    problems += _file_problems(config)
+    problems += _file_problems(config) if uses_model else []
     if problems:
         raise ConfigError(problems=problems)
 

@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code is 1 when some videos are bad, 2 when it could not begin."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["browse"]:
-        with readable_errors():
-            return browse(words[1:])
+        return browse(words[1:])
     options = parse(words, __doc__ or "")
     with readable_errors(ValueError):
         options.decoder = choose_decoder(options.decoder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tarfile
 import time
 from pathlib import Path
@@ -273,3 +274,27 @@ def test_browse_shows_training_clips(videos: Path, tmp_path: Path) -> None:
         assert sheet.width == 8 * 160
         assert 2 * 160 < sheet.height < 2 * 220
         assert np.asarray(sheet).std() > 10
+
+
+def test_browse_names_what_is_wrong(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cut.csv").write_text("path,label\ncut.mp4,jump\nempty.mp4,run\n")
+    (tmp_path / "gone.csv").write_text("path,label\ngone.mp4,run\njump/a.mp4,jump\n")
+    (tmp_path / "run.yaml").write_text(
+        "TRAIN: {DATASET: csv}\nTEST: {ENABLE: false}\n"
+        "VIDEO: {BACKBONE: {PRETRAIN_WEIGHT_PATH: /no/clip.pt}}\n"
+        f"DATA: {{DATA_ROOT_DIR: {videos}, TRAIN_LIST: {tmp_path}/cut.csv, VAL_LIST: {tmp_path}/cut.csv}}\n"
+    )
+    for pairs, problem in {
+        "": "cut.mp4",
+        "DATA.DATA_ROOT_DIR /none": "DATA.DATA_ROOT_DIR: folder /none does not exist",
+        "DATA.DATA_ROOT_DIR ''": "no folder given",
+        "TRAIN.DATASET nosuch": "nosuch",
+        f"DATA.TRAIN_LIST {tmp_path}/gone.csv": "gone.mp4",
+        f"--output {videos}": "is a folder",
+    }.items():
+        with pytest.raises(SystemExit) as caught:
+            main(["browse", "--cfg", str(tmp_path / "run.yaml"), *shlex.split(pairs)])
+        assert caught.value.code == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert problem in error
