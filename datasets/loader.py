@@ -193,9 +193,9 @@ class VideoLoader:
             get_logger().warning("%s (failure %d of this kind)", what, len(failures))
         if len(failures) > self._max_worker_failures:
             raise WorkerFailureError(
-                f"worker processes failed more than {self._max_worker_failures} times "
-                f"(DATA_LOADER.MAX_WORKER_FAILURES): {'; '.join(failures)}. Find such videos with "
-                "runs/prepare.py check and leave them out with DATA.EXCLUDE_LIST"
+                f"worker processes failed more than {self._max_worker_failures} times: "
+                f"{'; '.join(failures)}. Raise DATA_LOADER.MAX_WORKER_FAILURES to go on; a new run can leave "
+                "such videos out (runs/prepare.py check finds them, for DATA.EXCLUDE_LIST)"
             ) from error
 
     def _describe(self, lost: LostWorker) -> str:
@@ -220,8 +220,8 @@ class VideoLoader:
             )
             raise UnreadableRateError(
                 f"{count} of {videos} training videos could not be read, more than TRAIN.MAX_UNREADABLE_RATE "
-                f"{self._max_unreadable_rate:g} allows. The first: {first}. Check the videos with "
-                "runs/prepare.py check and leave bad ones out with DATA.EXCLUDE_LIST, or raise the rate"
+                f"{self._max_unreadable_rate:g} allows. The first: {first}. Raise the rate to go on; a new "
+                "run can leave bad videos out (runs/prepare.py check finds them, for DATA.EXCLUDE_LIST)"
             )
 
 

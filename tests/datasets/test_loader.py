@@ -103,7 +103,9 @@ def test_unreadable_training_videos_are_replaced_counted_and_named(caplog: pytes
 def test_training_stops_when_too_many_videos_are_unreadable() -> None:
     dataset = training_set(*GOOD[:6], *["broken"] * 4)
     reading = loader(dataset, num_workers=0, max_unreadable_rate=0.05)
-    with pytest.raises(UnreadableRateError, match=r"MAX_UNREADABLE_RATE 0.05 allows.*no moov atom"):
+    with pytest.raises(
+        UnreadableRateError, match=r"MAX_UNREADABLE_RATE 0.05 allows.*no moov atom.*Raise the rate"
+    ):
         list(reading.batches(TrainingBatches(10, 5, seed=0, num_passes=8)))
     assert reading.report.videos < 40
 
@@ -155,8 +157,9 @@ def test_a_dying_and_a_hanging_worker_cost_their_videos_and_nothing_else(
 
 def test_too_many_dying_workers_stop_the_run_with_all_their_videos() -> None:
     reading = loader(training_set("v0", "die", "v2", "die"), num_workers=1, max_worker_failures=1)
+    videos = "video 3 of the list.*video 1 of the list"
     with pytest.raises(
-        WorkerFailureError, match=r"more than 1 times.*video 3 of the list.*video 1 of the list"
+        WorkerFailureError, match=rf"more than 1 times.*{videos}.*Raise DATA_LOADER.MAX_WORKER_FAILURES"
     ):
         list(reading.batches(TrainingBatches(4, 1, seed=0)))
 

@@ -62,6 +62,12 @@ def test_a_folder_that_cannot_be_is_an_error(tmp_path: Path) -> None:
 
 def test_only_what_changes_the_result_counts_as_different() -> None:
     free = ["NUM_GPUS", "0", "TRAIN.MICRO_BATCH_SIZE", "2", "DATA_LOADER.NUM_WORKERS", "1", "LOG_PERIOD", "7"]
+    free += [
+        "TRAIN.MAX_UNREADABLE_RATE",
+        "1",
+        "DATA_LOADER.MAX_WORKER_FAILURES",
+        "99",
+    ]  # to go on in spite of it
     before, same = to_dict(load_run_config(None)), to_dict(load_run_config(None, free))
     assert differing_keys(before, same) == []
     other = to_dict(load_run_config(None, ["RANDOM_SEED", "3", "OPTIMIZER.MAX_EPOCH", "50"]))
