@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from utils import distributed
 from utils.checkpoint import CheckpointError, load_trainable_state, trainable_state
+from utils.config import ConfigError
 from utils.ema import WeightAverage
 from utils.logging import get_logger
 from utils.reproducibility import random_state, restore_random_state, seed_everything
@@ -103,8 +104,9 @@ class TrainingState:
         }
 
     def restore(self, state: Mapping[str, Any], source: str) -> None:
-        """Bring the live objects to what `capture` gave; CheckpointError, naming `source`, when they do not
-        fit.
+        """Bring the live objects to what `capture` gave.
+
+        Raises, naming `source`: CheckpointError when they do not fit, ConfigError when the lists are others.
         """
         self._check_origin(state, source)
         load_trainable_state(self.model, state["weights"], source)
@@ -134,10 +136,11 @@ class TrainingState:
         known = state.get("class_names", names)
         if known != names or videos != self.videos_sha256:
             what = "training videos" if known == names else "classes"
-            raise CheckpointError(
-                f"{source} was trained on a list of other {what} than the one read now: bring the lists back "
-                "to what they were, or start a run of its own from these weights (another OUTPUT_DIR, "
-                "TRAIN.CHECKPOINT_FILE_PATH, and TRAIN.FINE_TUNE true)"
+            raise ConfigError(
+                f"{source} was trained on a list of other {what} than the one read now",
+                key="DATA.ANNO_DIR",
+                remedy="bring the lists back to what they were, or start a run of its own from these weights "
+                "(another OUTPUT_DIR, TRAIN.CHECKPOINT_FILE_PATH, and TRAIN.FINE_TUNE true)",
             )
 
     def _restore_average(self, average: Mapping[str, Any] | None, source: str) -> None:

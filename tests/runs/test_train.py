@@ -16,6 +16,7 @@ from torch import Tensor
 from runs.train import LoopSettings, NonFiniteLossError, Trainer
 from tests.runs.toy import BATCH, STEPS_PER_EPOCH, ToyBatch, ToyData, toy_timetable, toy_trainer
 from utils.checkpoint import CheckpointError, read_checkpoint, trainable_state
+from utils.config import ConfigError
 from utils.stopping import EXIT_PREEMPTED, RunStopped
 
 
@@ -179,8 +180,6 @@ def test_a_validation_that_a_stop_left_out_is_done_on_resume(tmp_path: Path) -> 
     ("change", "message"),
     [
         ({"frozen_sha256": "0" * 64}, "other frozen weights"),
-        ({"class_names": [["b", "a"]]}, "a list of other classes"),
-        ({"videos_sha256": "0" * 64}, "a list of other training videos"),
         ({"format": 99}, "not a training checkpoint of this version"),
         ({"average": {"updates": 1}}, "MODEL.EMA.ENABLE"),
         ({"weights": {}}, "another architecture"),
@@ -191,6 +190,15 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, change: dict,
     state = {**trainer.state.capture(), **change}
     with pytest.raises(CheckpointError, match=rf"x\.pt.*{message}"):
         trainer.state.restore(state, "x.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"), [({"class_names": [["b", "a"]]}, "classes"), ({"videos_sha256": "0" * 64}, "videos")]
+)
+def test_changed_lists_are_wrong_input(tmp_path: Path, change: dict, what: str) -> None:
+    trainer = toy_trainer(tmp_path)
+    with pytest.raises(ConfigError, match=rf"DATA.ANNO_DIR: x\.pt was trained on a list of other .*{what}"):
+        trainer.state.restore({**trainer.state.capture(), **change}, "x.pt")
 
 
 def test_a_loss_that_is_no_number_moves_nothing_with_loss_scaling(tmp_path: Path) -> None:
