@@ -54,18 +54,18 @@ def locate_weights(name_or_path: str | Path, *, progress_for: ProgressFor | None
     model = find_model(str(name_or_path))
     local = weights_folder() / model.file
     if local.exists():
-        return _checked(local, model)
+        return _checked(local, model, "put the right one in its place, or delete it to have it downloaded")
     mirror = _mirror_folder()
     if mirror is not None and (mirror / model.file).exists():
-        return _checked(mirror / model.file, model)
+        return _checked(mirror / model.file, model, "replace it in the mirror (MODEL_ZOO_MIRROR)")
     download_model(model, weights_folder(), progress_for=progress_for)
     return local
 
 
-def _checked(path: Path, model: ZooModel) -> Path:
+def _checked(path: Path, model: ZooModel, remedy: str) -> Path:
     """`path`, checked; a folder's files are checked when they are downloaded."""
     if path.is_file():
-        check_before_use(path, model.sha256, weights_folder() / f"{model.file}.checked")
+        check_before_use(path, model.sha256, weights_folder() / f"{model.file}.checked", remedy)
     return path
 
 

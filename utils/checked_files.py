@@ -6,16 +6,16 @@ import contextlib
 from pathlib import Path
 
 from utils.atomic import replacing
-from utils.checksum import recorded_sha256, sha256_of
+from utils.checksum import recorded_sha256, sha256_of, sidecar_path
 from utils.download import DownloadError
 
 
-def check_before_use(path: Path, sha256: str | None, memory: Path) -> None:
+def check_before_use(path: Path, sha256: str | None, memory: Path, remedy: str) -> None:
     """Checks an existing file against the published hash or the recorded one; where neither is known, it is
     taken as it is.
 
     memory: a small file that remembers which file was found right, so that one which has not changed since
-    (by size and time) is not read again. Raises DownloadError on a mismatch.
+    (by size and time) is not read again. Raises DownloadError on a mismatch, which ends with the remedy.
     """
     try:
         expected = sha256.lower() if sha256 else recorded_sha256(path)
@@ -29,9 +29,12 @@ def check_before_use(path: Path, sha256: str | None, memory: Path) -> None:
     except (OSError, ValueError) as error:
         raise DownloadError(f"cannot check {path}: {error}") from error
     if digest != expected:
+        if not sha256:
+            record = sidecar_path(path).name
+            remedy += f"; if another file is meant, delete {record}, too, which holds the expected hash"
         raise DownloadError(
             f"{path}: SHA-256 is {digest}, expected {expected}: it is damaged, or another file under this "
-            "name; put the right one in its place, or delete it to have it downloaded"
+            f"name; {remedy}"
         )
     # Where nothing can be remembered, the file is read again next time.
     with contextlib.suppress(OSError), replacing(str(memory)) as unfinished:

@@ -77,9 +77,11 @@ def test_a_local_mirror_is_used_in_place_and_copied_on_request(
     assert path.read_bytes() == BODY and digest == hashlib.sha256(BODY).hexdigest()
 
 
-@pytest.mark.parametrize("folder", ["zoo", "mirror"])
+@pytest.mark.parametrize(
+    ("folder", "remedy"), [("zoo", "put the right one in its place"), ("mirror", "replace it in the mirror")]
+)
 def test_a_file_is_held_to_its_hash_when_it_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, remedy: str
 ) -> None:
     path = tmp_path / folder / "m.pyth"
     path.parent.mkdir()
@@ -88,7 +90,7 @@ def test_a_file_is_held_to_its_hash_when_it_is_used(
         monkeypatch.setenv("MODEL_ZOO_MIRROR", str(path.parent))
     published = zoo_model(sha256=hashlib.sha256(BODY).hexdigest(), url="https://nowhere.invalid/x")
     monkeypatch.setattr(weights, "find_model", lambda _: published)
-    with pytest.raises(DownloadError, match=r"m\.pyth: SHA-256 is .* put the right one in its place"):
+    with pytest.raises(DownloadError, match=rf"m\.pyth: SHA-256 is .* {remedy}"):
         locate_weights("m")
     path.write_bytes(BODY)
     assert locate_weights("m") == path
@@ -106,8 +108,10 @@ def test_a_recorded_hash_holds_when_a_file_is_used(tmp_path: Path, monkeypatch: 
         path = locate_weights("m")
     assert locate_weights("m") == path
     path.write_bytes(BODY[1:])
-    with pytest.raises(DownloadError, match="expected"):
+    with pytest.raises(DownloadError, match=r"if another file is meant, delete m\.pyth\.sha256, too"):
         locate_weights("m")
+    path.with_name("m.pyth.sha256").unlink()
+    assert locate_weights("m") == path
 
 
 def test_an_https_mirror_replaces_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
