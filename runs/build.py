@@ -110,6 +110,7 @@ def build_trainer(
         class_names=split.class_names,
         videos_sha256=_videos_sha256(split),
         encoder=asdict(unshown_of(model.model.clip)),
+        does_without=lambda name: model.model.does_without(name.removeprefix("model.")),
     )
     return Trainer(
         step=step,

@@ -90,7 +90,8 @@ class Trainer:
 
     def resume(self, found: FoundCheckpoint) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it does not fit, ConfigError when the
-        lists have changed."""
+        lists have changed.
+        """
         self.state.restore(found.state, str(found.path))
         if distributed.is_main() and self.progress.best_step == self.progress.step:
             self.checkpoints.point_best_to(found.path)  # the run may have died between the file and this

@@ -8,7 +8,7 @@ The learning rate and the order of the data are functions of the step and need n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -83,6 +83,8 @@ class TrainingState:
     """Of the training list, which must be the same when the run goes on."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
     """What the weights of CLIP do not show: `quick_gelu`, `head_width`."""
+    does_without: Callable[[str], bool] = lambda name: False
+    """Whether a checkpoint of before may hold a weight of that name, which by now is none of the model's."""
 
     def capture(self) -> dict[str, Any]:
         """The checkpoint as plain types and tensors. Every process must call it: it gathers random states."""
@@ -109,7 +111,7 @@ class TrainingState:
         Raises, naming `source`: CheckpointError when they do not fit, ConfigError when the lists are others.
         """
         self._check_origin(state, source)
-        load_trainable_state(self.model, state["weights"], source)
+        load_trainable_state(self.model, self._used(state["weights"]), source)
         self._restore_average(state["average"], source)
         self._restore_optimizer(state["optimizer"], source)
         if state["scaler"]:  # a run without loss scaling leaves none behind
@@ -147,17 +149,21 @@ class TrainingState:
         if (average is None) != (self.average is None):
             raise CheckpointError(f"{source} was written with another setting of MODEL.EMA.ENABLE")
         if self.average is not None and average is not None:
-            self.average.load_state_dict(dict(average))
+            self.average.load_state_dict(self._used(average))
 
     def _restore_optimizer(self, state: Mapping[str, Any], source: str) -> None:
         """The moments of each weight, by its name; the settings of the groups are this run's."""
         own = self.optimizer.state_dict()
         stored, wanted = _names_in_order(state), _names_in_order(own)
-        if set(stored) != set(wanted):
+        if self._used(dict.fromkeys(stored)).keys() != set(wanted):
             raise CheckpointError(f"{source} has trained other weights than this run does")
         moments = {name: state["state"][n] for n, name in enumerate(stored) if n in state["state"]}
         own["state"] = {n: moments[name] for n, name in enumerate(wanted) if name in moments}
         self.optimizer.load_state_dict(own)
+
+    def _used(self, named: Mapping[str, Any]) -> dict[str, Any]:
+        """What the model has a weight for."""
+        return {name: value for name, value in named.items() if not self.does_without(name)}
 
     def _restore_random(self, states: list[dict[str, Any]]) -> None:
         own = distributed.rank()

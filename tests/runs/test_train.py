@@ -192,6 +192,31 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, change: dict,
         trainer.state.restore(state, "x.pt")
 
 
+def test_a_weight_that_the_model_does_without_by_now_is_left_out(tmp_path: Path) -> None:
+    """Earlier versions held it among the trained ones, and moved it by nothing."""
+    trained = toy_trainer(tmp_path / "trained", average=True)
+    trained.run()
+    captured = trained.state.capture()
+    (first, *others), moments = captured["optimizer"]["param_groups"], captured["optimizer"]["state"]
+    with_more = {
+        **captured,
+        "weights": {"prompts.alpha": torch.ones(2), **captured["weights"]},
+        "average": {"prompts.alpha": torch.ones(2), **captured["average"]},
+        "optimizer": {
+            "state": {number + 1: value for number, value in moments.items()},
+            "param_groups": [{**first, "names": ["prompts.alpha", *first["names"]]}, *others],
+        },
+    }
+    state = toy_trainer(tmp_path / "further", average=True).state
+    with pytest.raises(CheckpointError, match=r"prompts\.alpha, unknown here"):
+        state.restore(with_more, "x.pt")
+    replace(state, does_without=lambda name: name.startswith("prompts.")).restore(with_more, "x.pt")
+    restored = state.capture()
+    for part in ("weights", "average"):
+        torch.testing.assert_close(restored[part], captured[part], rtol=0, atol=0)
+    torch.testing.assert_close(restored["optimizer"]["state"], moments, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     ("change", "what"), [({"class_names": [["b", "a"]]}, "classes"), ({"videos_sha256": "0" * 64}, "videos")]
 )
