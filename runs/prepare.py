@@ -38,7 +38,7 @@ from datasets.preparation.sharding import write_shards
 from datasets.preparation.shrinking import ShrinkSettings, ShrinkTask
 from datasets.preparation.sources import distinct, find_videos, target_paths
 from runs.browse import main as browse
-from runs.cli import readable_errors
+from runs.cli import escape_on_stdout, readable_errors
 from runs.prepare_options import parse
 
 NAMED_PROBLEMS = 10
@@ -46,6 +46,7 @@ NAMED_PROBLEMS = 10
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code is 1 when some videos are bad, 2 when it could not begin."""
+    escape_on_stdout()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["browse"]:
         return browse(words[1:])

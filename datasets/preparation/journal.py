@@ -11,6 +11,8 @@ from typing import IO
 from utils.atomic import replacing
 
 PATH, PROBLEM = "path", "problem"
+NAMES = "surrogateescape"
+"""How text holds names that are no UTF-8, as `os` does: they are written as the bytes that they are."""
 
 
 class Journal:
@@ -29,7 +31,7 @@ class Journal:
     def __enter__(self) -> Journal:
         os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
         self._read()
-        self._file = open(self.path, "a", encoding="utf-8", newline="")  # closed in __exit__
+        self._file = open(self.path, "a", encoding="utf-8", errors=NAMES, newline="")  # closed in __exit__
         if self._file.tell() == 0:
             self._write(self.columns)
         elif not self._ends_with_newline():  # the run before was cut off in the middle of a line
@@ -44,7 +46,7 @@ class Journal:
     def _read(self) -> None:
         if not os.path.exists(self.path) or os.path.getsize(self.path) == 0:
             return
-        with open(self.path, encoding="utf-8", newline="") as file:
+        with open(self.path, encoding="utf-8", errors=NAMES, newline="") as file:
             reader = csv.reader(file)
             header = next(reader, [])
             if header != self.columns:
@@ -83,7 +85,10 @@ class Journal:
 
 def write_bad_list(path: str, problems: Mapping[str, str]) -> None:
     """Write the videos that must be left out, and why: what DATA.EXCLUDE_LIST reads."""
-    with replacing(path) as unfinished, open(unfinished, "w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(path) as unfinished,
+        open(unfinished, "w", encoding="utf-8", errors=NAMES, newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([PATH, PROBLEM])
         writer.writerows(sorted(problems.items()))
@@ -95,9 +100,9 @@ def read_bad_list(path: str) -> dict[str, str]:
     Raises ValueError when the file is missing or is none of these.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8", errors=NAMES, newline="") as file:
             rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise ValueError(f"DATA.EXCLUDE_LIST {path} cannot be read: {error}") from error
     if not rows or rows[0][:2] != [PATH, PROBLEM]:
         raise ValueError(

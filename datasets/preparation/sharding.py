@@ -77,6 +77,8 @@ def _obstacle(place: str) -> str:
     """Why what is at a place cannot be put into a shard; empty where it can."""
     if os.path.isdir(place):
         return "it is a folder of frames: pack it first (prepare.py pack)"
+    if place.encode(errors="ignore").decode() != place:
+        return "its name is no UTF-8, as shards need: rename it"
     return "" if os.path.exists(place) else "there is no such file"
 
 

@@ -262,6 +262,23 @@ def test_what_cannot_go_into_a_shard_is_listed(videos: Path, tmp_path: Path) -> 
         assert tar.getnames() == list(read_index(str(shards)) or {}) == ["12@N00_ab", "b.webm"]
 
 
+def test_names_that_are_no_utf8(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    try:
+        (videos / name).touch()
+    except OSError:
+        pytest.skip("this disk takes no such names")
+    output = str(tmp_path / "bad.csv")
+    for _ in range(2):
+        assert main(["check", str(videos), "--output", output]) == 1
+        assert r"caf\udce9.mp4: " in capsys.readouterr().out
+        assert name in read_bad_list(output)
+    assert main(["shard", str(videos), str(tmp_path / "shards")]) == 1
+    assert read_bad_list(str(tmp_path / "shards" / "not_copied.csv")) == {
+        name: "its name is no UTF-8, as shards need: rename it"
+    }
+
+
 def test_browse_shows_training_clips(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,label\njump/a.mp4,jump\nb.webm,run\n")
     (tmp_path / "run.yaml").write_text(

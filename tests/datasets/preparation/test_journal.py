@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_the_bad_list_comes_back(tmp_path: Path) -> None:
     path = str(tmp_path / "bad.csv")
     write_bad_list(path, {"b.mp4": "no moov, atom", "a/ü.mp4": "empty"})
     assert read_bad_list(path) == {"a/ü.mp4": "empty", "b.mp4": "no moov, atom"}
+
+
+def test_names_that_are_no_utf8_come_back(tmp_path: Path) -> None:
+    name, path = os.fsdecode(b"caf\xe9.mp4"), str(tmp_path / "all.csv")
+    with Journal(path, ["frames"]) as journal:
+        journal.add(name, "empty", {"frames": 0})
+    with Journal(path, ["frames"]) as journal:
+        assert list(journal.rows) == [name]
+    write_bad_list(path, {name: "empty"})
+    assert read_bad_list(path) == {name: "empty"}
+    assert b"caf\xe9.mp4,empty" in Path(path).read_bytes()
 
 
 @pytest.mark.parametrize("content", [None, "", "a.mp4\nb.mp4\n", "path,label\n"])
