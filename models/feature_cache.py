@@ -5,8 +5,8 @@
 
 A slot belongs to one augmented view of one training video. It remembers the digest of the clip that its
 features were computed from, so that features of other pixels are never taken for it; the file's facts
-(weights, transforms, seed) say when all of it is worthless. Numbers are stored in float16, and what has just
-been computed goes through it, too: a run does not depend on what the file held before.
+(weights, blocks, transforms, seed) say when all of it is worthless. Numbers are stored in float16, and what
+has just been computed goes through it, too: a run does not depend on what the file held before.
 """
 
 from __future__ import annotations

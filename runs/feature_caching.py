@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from datasets.batch import VideoBatch
 from datasets.records import AnnotatedSplit
+from models.bundled_clip import unshown_of
 from models.dist import Dist
 from models.feature_cache import DIGEST_BYTES, FeatureCache, FeatureShape
 from models.interface import VideoModel
@@ -46,6 +48,8 @@ def with_feature_cache(
     settings = to_dict(config)
     facts = {
         "frozen_sha256": frozen_fingerprint(model.clip.visual),
+        "encoder": asdict(unshown_of(model.clip)),  # with another, the same weights give other features
+        "blocks": list(_blocks_read(model)),
         "frozen_precision": config.video.backbone.frozen_precision,
         "precision": place.precision.name,
         "seed": config.random_seed,
@@ -72,16 +76,20 @@ def with_feature_cache(
 
 def feature_shape(model: VideoModel, crop: int, frames: int) -> FeatureShape:
     """What a clip of `frames` frames of `crop` pixels gives the model."""
-    assert isinstance(model, Dist | Stan)
     architecture = model.clip.architecture
-    blocks: Sequence[int] = model.sizes.layers if isinstance(model, Dist) else model.selected
     return FeatureShape(
-        blocks=len(blocks),
+        blocks=len(_blocks_read(model)),
         frames=len(range(0, frames, model.alpha)),
         tokens=1 + (crop // architecture.patch_size) ** 2,
         width=architecture.vision_width,
         embed_dim=architecture.embed_dim if isinstance(model, Dist) else None,
     )
+
+
+def _blocks_read(model: VideoModel) -> Sequence[int]:
+    """Numbers of the image tower's blocks whose tokens the model reads."""
+    assert isinstance(model, Dist | Stan)
+    return model.sizes.layers if isinstance(model, Dist) else model.selected
 
 
 def clip_digests(batch: VideoBatch) -> list[bytes]:

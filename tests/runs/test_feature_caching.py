@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from models.tiny_architectures import TINY_ARCHITECTURES
 from runs.config import load_run_config
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, start_run, words
@@ -57,9 +59,26 @@ def test_stan_reads_what_it_left(pairs_of: Pairs, tmp_path: Path) -> None:
         assert torch.equal(found[1][name], tensor), name
 
 
-def test_another_seed_finds_nothing(pairs_of: Pairs, tmp_path: Path) -> None:
-    for seed in ("0", "1"):
-        pairs = pairs_of(f"seed{seed}", **CACHED, OPTIMIZER__MAX_EPOCH="1", RANDOM_SEED=seed)
+def changed_activation(folder: Path) -> str:
+    """The file of tiny-test's description with the other activation."""
+    path = folder / "with_gelu.json"
+    path.write_text(json.dumps(TINY_ARCHITECTURES["tiny-test"] | {"quick_gelu": False}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "then"),
+    [
+        ("RANDOM_SEED", "0", "1"),
+        ("VIDEO.BACKBONE.DIST.SELECTED_LAYERS", "[0]", "[1]"),
+        ("VIDEO.BACKBONE.META_ARCH_NAME", "tiny-test", ""),
+    ],
+)
+def test_features_of_something_else_are_not_taken(
+    pairs_of: Pairs, tmp_path: Path, key: str, first: str, then: str
+) -> None:
+    for name, value in (("first", first), ("then", then or changed_activation(tmp_path))):
+        pairs = pairs_of(name, **CACHED, OPTIMIZER__MAX_EPOCH="1", TEST__ENABLE="false") | {key: value}
         pairs["TRAIN.FEATURE_CACHE_DIR"] = str(tmp_path / "cache")
         run = start_run(pairs)
         assert run.codes() == [0], run.text()
