@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -112,6 +113,7 @@ class TrainingStep:
         """Take one step; `clips_of` makes the micro-batches one after the other, so that one at a time is in
         memory.
         """
+        averages = [buffer.clone() for buffer in self._buffers]
         losses, examined = self._accumulate(clips_of)
         self.scaler.unscale_(self.optimizer)
         norm = clip_gradients(self.optimizer, self.max_gradient_norm)
@@ -120,6 +122,8 @@ class TrainingStep:
         # Unscaled losses do not overflow: what is no number then is no number for another reason.
         could_overflow = not fine and self.scaler.is_enabled() and self.scaler.get_scale() > 1
         self._update(fine)
+        if not fine:
+            self._put_back(averages)
         return StepOutcome(
             loss=loss,
             gradient_norm=float(norm),
@@ -173,6 +177,18 @@ class TrainingStep:
         if fine and self.average is not None:
             self.average.update()
         self.optimizer.zero_grad(set_to_none=True)
+
+    @cached_property
+    def _buffers(self) -> list[Tensor]:
+        """What forward passes change and checkpoints hold: the running averages of batch norms."""
+        kept = self.forward.state_dict(keep_vars=True).values()
+        return [value for value in kept if isinstance(value, Tensor) and not isinstance(value, nn.Parameter)]
+
+    @torch.no_grad()
+    def _put_back(self, averages: Sequence[Tensor]) -> None:
+        """A skipped step leaves no trace: its clips may have brought the averages to what is no number."""
+        for buffer, average in zip(self._buffers, averages, strict=True):
+            buffer.copy_(average)
 
 
 def _suspects(examined: Sequence[tuple[Tensor, Tensor]]) -> tuple[int, ...]:

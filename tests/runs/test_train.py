@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from runs.train import LoopSettings, NonFiniteLossError, Trainer
 from tests.runs.toy import BATCH, STEPS_PER_EPOCH, ToyBatch, ToyData, toy_timetable, toy_trainer
@@ -91,6 +93,18 @@ def test_a_bad_step_is_skipped_counted_and_named(tmp_path: Path, caplog: pytest.
     assert caplog.text.count("loss is not finite") == trainer.progress.nonfinite_steps
     assert "Videos: video5.mp4 (ids [5])" in caplog.text
     assert all(bool(torch.isfinite(tensor).all()) for tensor in trainable_state(trainer.state.model).values())
+
+
+def test_a_skipped_step_leaves_running_averages_as_they_were(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path, ToyData(dark=[5]), timetable=toy_timetable(1))
+    norm = trainer.state.model.dropout = nn.BatchNorm1d(8, affine=False)
+    for rows, updates in (([0, 1, 2], True), ([3, 5], False), ([6, 7], True)):
+        before = {name: tensor.clone() for name, tensor in norm.state_dict().items()}
+        clips = trainer.prepare(ToyBatch(torch.tensor(rows)), 0, 0)
+        assert trainer.step([partial(deepcopy, clips)]).updated == updates
+        for name, tensor in norm.state_dict().items():
+            assert bool(torch.isfinite(tensor).all())
+            assert torch.equal(tensor, before[name]) != updates, name
 
 
 def test_too_many_bad_steps_stop_the_run_with_the_videos(tmp_path: Path) -> None:
