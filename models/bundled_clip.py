@@ -6,8 +6,9 @@ without. What the shapes of the weights do not show, the file says, or the confi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,21 +59,56 @@ def unshown_by_trained(file: WeightFile, backbone: BackboneConfig) -> Unshown | 
     state = bundled_clip_state(file.tensors)
     if not state:
         return None
+    recorded = _recorded(file)
+    quick_gelu, head_width = recorded.get("quick_gelu"), recorded.get("head_width")
     if is_release(file):
-        encoder = read_description(file).encoder
-        quick_gelu: bool | None = encoder.quick_gelu
-        head_width = encoder.head_width
+        quick_gelu = read_description(file).encoder.with_quick_gelu
     elif is_dist_release(file.tensors):
-        quick_gelu, head_width = True, None  # all of them stand on OpenAI's
-    else:
-        recorded = file.facts.get("encoder", {})
-        quick_gelu, head_width = recorded.get("quick_gelu"), recorded.get("head_width")
-        if quick_gelu is None:
-            quick_gelu = pretrained_activation(backbone.meta_arch_name, backbone.pretrain_weight_path)
+        quick_gelu = True  # all of them stand on OpenAI's
+    elif quick_gelu is None:
+        quick_gelu = pretrained_activation(backbone.meta_arch_name, backbone.pretrain_weight_path)
     if quick_gelu is not None and head_width is not None:
         return Unshown(quick_gelu, head_width)
     name = backbone.meta_arch_name
     return unshown_by_name(ClipWeights(state, quick_gelu), name, str(file.path), head_width)
+
+
+def _recorded(file: WeightFile) -> Mapping[str, Any]:
+    """What a trained model's file says of its CLIP, by the names of `Unshown`; not what it leaves open."""
+    known = asdict(read_description(file).encoder) if is_release(file) else file.facts.get("encoder", {})
+    return {name: known[name] for name in ("quick_gelu", "head_width") if known.get(name) is not None}
+
+
+def check_unshown(file: WeightFile, clip: Clip) -> None:
+    """Raises ConversionError where a model's file says that it was trained beside a CLIP that computes
+    otherwise than this one, whatever the weights.
+    """
+    if differences := differing_unshown(_recorded(file), asdict(unshown_of(clip))):
+        raise ConversionError(f"{file.path} was trained {differences}")
+
+
+def differing_unshown(recorded: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """In what a CLIP, as a file records it, computes otherwise than one's own, by the names of `Unshown`, and
+    the remedy; "" for nothing. What either leaves open does not count.
+    """
+    other = [name for name in own if name in recorded and recorded[name] != own[name]]
+    if not other:
+        return ""
+    said = "; ".join(_IN_WORDS[name](recorded[name], own[name]) for name in other)
+    return (
+        f"beside a CLIP {said}: set VIDEO.BACKBONE.META_ARCH_NAME to the architecture of that one (QuickGELU "
+        "has names that end in -quickgelu, or a JSON file with quick_gelu true)"
+    )
+
+
+def _activation(is_quick: bool) -> str:
+    return "QuickGELU" if is_quick else "GELU"
+
+
+_IN_WORDS: dict[str, Callable[[Any, Any], str]] = {
+    "quick_gelu": lambda file, own: f"with {_activation(file)}, and the one here has {_activation(own)}",
+    "head_width": lambda file, own: f"with attention heads of {file} channels, and the one here has {own}",
+}
 
 
 def unshown_by_name(weights: ClipWeights, name: str, source: str, head_width: int | None = None) -> Unshown:

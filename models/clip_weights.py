@@ -46,7 +46,7 @@ def clip_weights_in(file: WeightFile) -> ClipWeights:
     """
     weights = clip_weights_of(file.tensors)
     if is_release(file):
-        return replace(weights, quick_gelu=read_description(file).encoder.quick_gelu)
+        return replace(weights, quick_gelu=read_description(file).encoder.with_quick_gelu)
     if "encoder" in file.facts:
         return replace(weights, quick_gelu=file.facts["encoder"].get("quick_gelu"))
     if weights.from_hugging_face:

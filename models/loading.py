@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models.architecture import key_problems
+from models.bundled_clip import check_unshown
 from models.clip4clip_conversion import from_clip4clip_release, is_clip4clip_release
 from models.conversion import differing_sizes, from_dist_release, is_dist_release
 from models.heads import Recognizer
@@ -59,7 +60,7 @@ def load_trained_weights(
     """Fill `network`, but for the weights in `leave`, from a file of a trained model.
 
     Raises ConversionError when it does not fit, or was trained beside other frozen weights than those it does
-    not bring.
+    not bring, or beside a CLIP that computes otherwise.
     """
     file = read_weight_file(path)
     taken = fill_from(network, file.tensors, str(path), leave=leave)
@@ -69,6 +70,7 @@ def load_trained_weights(
         expected = None if encoder.included else encoder.fingerprint
     if expected is not None:
         check_frozen_weights(network, taken, expected, str(path))
+    check_unshown(file, network.model.clip)
     return file, taken
 
 

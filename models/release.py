@@ -42,10 +42,16 @@ class Encoder:
     """Whether its weights are in the file."""
     fingerprint: str
     """SHA-256 over its weights; the weights it is completed with must have the same."""
-    quick_gelu: bool = True
-    """Its activation: OpenAI's approximation of GELU, or GELU itself."""
+    quick_gelu: bool | None = None
+    """Its activation: OpenAI's approximation of GELU, or GELU itself; None in older files, whose encoders are
+    OpenAI's."""
     head_width: int | None = None
     """Channels of an attention head of its image tower; None in older files, which do not say."""
+
+    @property
+    def with_quick_gelu(self) -> bool:
+        """Its activation, also where the file does not say it."""
+        return self.quick_gelu is None or self.quick_gelu
 
 
 @dataclass(frozen=True)

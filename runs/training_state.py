@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from models.bundled_clip import differing_unshown
 from utils import distributed
 from utils.checkpoint import CheckpointError, load_trainable_state, trainable_state
 from utils.config import ConfigError
@@ -133,6 +134,8 @@ class TrainingState:
                 f"those loaded now ({self.frozen_sha256[:12]}…): set "
                 "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH to the same weights"
             )
+        if differences := differing_unshown(state.get("encoder", {}), self.encoder):
+            raise CheckpointError(f"{source} was trained {differences}")
         names = [list(head) for head in self.class_names]
         videos = state.get("videos_sha256", self.videos_sha256)  # checkpoints of before have none
         known = state.get("class_names", names)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.build import ClipShape, build_video_model
-from models.bundled_clip import bundled_clip_state, empty_clip
+from models.bundled_clip import bundled_clip_state, check_unshown, empty_clip
 from models.config import MODELS_OUTSIDE_THE_TOWER
 from models.frozen_tower import keep_frozen_tower_in
 from models.heads import Head, LinearHead, Recognizer
@@ -56,6 +56,7 @@ def load_model(
     place = device if isinstance(device, torch.device) else choose_device(device)
     _check_frozen_precision(frozen_precision, described.config)
     network = _build(described, str(path)).to(place).eval()
+    check_unshown(file, network.model.clip)
     numbers = _precision(precision, place)
     _keep_frozen(network.model, frozen_precision, numbers)
     return VideoClassifier(

@@ -194,6 +194,7 @@ def test_a_validation_that_a_stop_left_out_is_done_on_resume(tmp_path: Path) -> 
     ("change", "message"),
     [
         ({"frozen_sha256": "0" * 64}, "other frozen weights"),
+        ({"encoder": {"quick_gelu": False}}, "with GELU, and the one here has QuickGELU"),
         ({"format": 99}, "not a training checkpoint of this version"),
         ({"average": {"updates": 1}}, "MODEL.EMA.ENABLE"),
         ({"weights": {}}, "another architecture"),

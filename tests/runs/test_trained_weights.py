@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from models.bundled_clip import unshown_of
 from models.clip import build_clip
 from models.clip_weights import without_text_prefix
+from models.errors import ConversionError
 from models.heads import Recognizer
 from models.loading import fill_from
 from models.retriever import Retriever
+from models.tiny_architectures import TINY_ARCHITECTURES
 from runs.build_model import build_network, build_retriever, load_weights
 from runs.config import RunConfig, load_run_config
 from runs.inference.classifier import VideoClassifier
@@ -71,6 +77,7 @@ def trained(folder: Path, config: RunConfig) -> str:
         "weights": trainable_state(network),
         "average": None,
         "frozen_sha256": frozen_fingerprint(network),
+        "encoder": asdict(unshown_of(network.model.clip)),
     }
     torch.save(content, path)
     return str(path)
@@ -82,6 +89,38 @@ def test_another_frozen_clip_is_refused(tmp_path: Path, clips: list[str], trains
     load_weights(network_of(config_of(clips[0])), path, KEY, trains=trains)
     with pytest.raises(ConfigError, match="trained on a frozen encoder with the fingerprint"):
         load_weights(network_of(config_of(clips[1])), path, KEY, trains=trains)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"quick_gelu": False}, "with QuickGELU, and the one here has GELU"),
+        ({"vision_cfg": {"head_width": 32}}, "with attention heads of 64 channels, and the one here has 32"),
+    ],
+)
+def test_the_same_weights_in_another_clip_are_refused(
+    tmp_path: Path, clips: list[str], changes: dict[str, Any], message: str
+) -> None:
+    """Nothing in weights shows their activation and their heads."""
+    tiny = TINY_ARCHITECTURES["tiny-test"]
+    vision = {"vision_cfg": {**tiny["vision_cfg"], **changes.get("vision_cfg", {})}}
+    (tmp_path / "other.json").write_text(json.dumps({**tiny, **changes, **vision}))
+    named = {"VIDEO.BACKBONE.META_ARCH_NAME": str(tmp_path / "other.json")}
+    path = trained(tmp_path, config_of(clips[0]))
+    other = network_of(config_of(clips[0], **named))
+    with pytest.raises(ConfigError, match=message):
+        load_weights(other, path, KEY)
+    release = tmp_path / "without_encoder.safetensors"
+    save_release(load_model(path), release, class_names=NAMES, with_encoder=False)
+    places = ["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", clips[0], "VIDEO.BACKBONE.META_ARCH_NAME"]
+    assert load_model(release, overrides=[*places, "tiny-test"]).model.clip.with_quick_gelu
+    with pytest.raises(ConversionError, match=message):
+        load_model(release, overrides=[*places, named.popitem()[1]])
+
+    content = torch.load(path, weights_only=True)
+    del content["encoder"]  # earlier checkpoints did not say it
+    torch.save(content, path)
+    load_weights(other, path, KEY)
 
 
 def test_frozen_weights_are_those_of_the_setting(tmp_path: Path, clips: list[str]) -> None:

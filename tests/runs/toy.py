@@ -139,8 +139,10 @@ def toy_trainer(
     objective = SoftCrossEntropy(nn.CrossEntropyLoss())
     wrapped = distributed.wrap(model, CPU)
     step = TrainingStep(wrapped, optimizer, scaler, chosen, objective, weights, max_gradient_norm=1.0)
+    encoder = {"quick_gelu": True, "head_width": 64}
+    fingerprint = frozen_fingerprint(model)
     state = TrainingState(
-        model, optimizer, scaler, weights, Progress(), frozen_fingerprint(model), {"TOY": 1}, 0, data
+        model, optimizer, scaler, weights, Progress(), fingerprint, {"TOY": 1}, 0, data, encoder=encoder
     )
     watch = Watch(
         MetricsFile(folder / "metrics.jsonl"),
