@@ -8,7 +8,7 @@ leaves it new. Tables with one row per sparse frame are interpolated to another 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,26 +63,25 @@ def load_trained_weights(
     not bring, or beside a CLIP that computes otherwise.
     """
     file = read_weight_file(path)
-    taken = fill_from(network, file.tensors, str(path), leave=leave)
     expected = file.facts.get("frozen_sha256")
     if is_release(file):
         encoder = read_description(file).encoder
         expected = None if encoder.included else encoder.fingerprint
-    if expected is not None:
-        check_frozen_weights(network, taken, expected, str(path))
+    taken = fill_from(network, file.tensors, str(path), leave=leave, expected=expected)
     check_unshown(file, network.model.clip)
     return file, taken
 
 
-def check_frozen_weights(network: Recognizer | Retriever, taken: Taken, expected: str, source: str) -> None:
-    """Raises ConversionError unless the weights that are not from `source` are those it was trained beside.
-
-    expected: their fingerprint, as a checkpoint or a release has it.
+def _check_frozen_weights(
+    network: Recognizer | Retriever, names: Collection[str], expected: str, source: str
+) -> None:
+    """Raises ConversionError unless the weights that are not from `source`, which has `names`, are those it
+    was trained beside. expected: their fingerprint.
     """
     weights = {
         name: weight
         for name, weight in network.named_parameters()
-        if name not in taken.names and not name.startswith(_HEADS)
+        if name not in names and not name.startswith(_HEADS)
     }
     found = fingerprint(weights)
     if found != expected:
@@ -98,9 +97,13 @@ def fill_from(
     source: str,
     *,
     leave: frozenset[str] = frozenset(),
+    expected: str | None = None,
 ) -> Taken:
     """Fill `network`, but for the weights in `leave`, with weights under the release's names or this
-    project's. Raises ConversionError.
+    project's.
+
+    expected: fingerprint of the frozen weights beside which the others were trained, as a checkpoint or a
+    release has it; what is not taken must have it. Raises ConversionError.
     """
     own, released = network.state_dict(), tensors
     if is_dist_release(tensors):
@@ -119,7 +122,7 @@ def fill_from(
         for name, tensor in tensors.items()
         if not network.model.does_without(name.removeprefix("model."))
     }
-    optional = _optional(network, given, own)
+    optional = _optional(network, given, own, may_lack_tuned=bool(expected))
     needed = {name: tensor for name, tensor in own.items() if name in given or name not in optional}
     given = {name: tensor for name, tensor in given.items() if name not in optional or name in needed}
     given = _without_foreign_heads(given, own)
@@ -137,6 +140,8 @@ def fill_from(
         fitted, changed = _compared(network, given, fitted)
     network.load_state_dict(fitted, strict=False, assign=on_meta)
     assert not any(parameter.is_meta for parameter in network.parameters()), f"{source} left weights unfilled"
+    if expected is not None:
+        _check_frozen_weights(network, names, expected, source)
     new_heads = tuple(name for name in own if name.startswith(_HEADS) and name not in fitted)
     return Taken(names, changed, new_heads)
 
@@ -170,17 +175,26 @@ def _fitted(name: str, tensor: Tensor, own: Tensor | None) -> Tensor:
 
 
 def _optional(
-    network: Recognizer | Retriever, given: Mapping[str, Tensor], own: Mapping[str, Tensor]
+    network: Recognizer | Retriever,
+    given: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    *,
+    may_lack_tuned: bool,
 ) -> set[str]:
     """Names that the file may lack: the frozen weights of a part of CLIP, all of them or none; CLIP's scale,
     as classification tunes it with the towers, and retrieval with the temperature.
+
+    may_lack_tuned: so may the weights of a part that are tuned here. The file says what it was trained
+    beside, and with these weights this run then starts.
     """
-    left = {name for name in own if network.role(name) is Role.FROZEN or name == _SCALE}
+    frozen = {name for name in own if network.role(name) is Role.FROZEN or name == _SCALE}
+    tuned = {name for name in own if network.role(name) is Role.PRETRAINED} - frozen
     optional: set[str] = set()
-    for part in _PARTS_OF_CLIP:
-        members = {name for name in left if part.fullmatch(name)}
-        left -= members
-        optional |= members if given.keys().isdisjoint(members) else set()
+    for left in (frozen, tuned) if may_lack_tuned else (frozen,):
+        for part in _PARTS_OF_CLIP:
+            members = {name for name in left if part.fullmatch(name)}
+            left -= members
+            optional |= members if given.keys().isdisjoint(members) else set()
     return optional
 
 

@@ -20,7 +20,7 @@ from models.config import MODELS_OUTSIDE_THE_TOWER
 from models.frozen_tower import keep_frozen_tower_in
 from models.heads import Head, LinearHead, Recognizer
 from models.interface import VideoModel
-from models.loading import check_frozen_weights, fill_from
+from models.loading import fill_from
 from models.peer_conversion import classifiers_of
 from models.weight_files import read_weight_file
 from models.weights import locate_weights
@@ -132,9 +132,7 @@ def _build(described: Described, source: str) -> Recognizer:
             network = Recognizer(model, _linear_heads(described.tensors, model.video_width))
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    taken = fill_from(network, described.tensors, source)
-    if described.frozen_sha256 is not None:
-        check_frozen_weights(network, taken, described.frozen_sha256, source)
+    fill_from(network, described.tensors, source, expected=described.frozen_sha256)
     return network
 
 

@@ -219,6 +219,40 @@ def test_training_leaves_what_it_does_not_read(
     assert frozen_fingerprint(network) == before
 
 
+STAN = {"MODEL.NAME": "stan", "VIDEO.BACKBONE.STAN.DEPTH": "2"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (PROBE, {**TUNED, **LINEAR}),
+        (STAN, {**STAN, "VIDEO.BACKBONE.FREEZE_VISUAL": "false"}),
+        (
+            {**STAN, "VIDEO.BACKBONE.FREEZE_VISUAL": "false", **LINEAR},
+            {**STAN, **BOTH, "MODEL.NAME": "stan", **RETRIEVAL},
+        ),
+    ],
+)
+def test_what_was_frozen_may_be_tuned_next(
+    tmp_path: Path, clips: list[str], first: dict[str, str], second: dict[str, str]
+) -> None:
+    """The file lacks it, and says beside which it was trained."""
+    path = trained(tmp_path, config_of(clips[0], **first))
+    network = network_of(config_of(clips[0], **second))
+    load_weights(network, path, KEY, trains=True)
+    own = network.state_dict()
+    for name, tensor in torch.load(path, weights_only=True)["weights"].items():
+        assert name not in own or torch.equal(own[name], tensor), name
+    with pytest.raises(ConfigError, match="trained on a frozen encoder with the fingerprint"):
+        load_weights(network_of(config_of(clips[1], **second)), path, KEY, trains=True)
+
+    content = torch.load(path, weights_only=True)
+    del content["frozen_sha256"]  # nothing then tells which CLIP belongs to it
+    torch.save(content, path)
+    with pytest.raises(ConfigError, match="do not fit this network"):
+        load_weights(network_of(config_of(clips[0], **second)), path, KEY, trains=True)
+
+
 def test_prompts_are_for_texts(tmp_path: Path) -> None:
     roomy = {"VIDEO.BACKBONE.META_ARCH_NAME": "tiny-moving-shapes", "DATA.TRAIN_CROP_SIZE": "48"}
     roomy |= {"DATA.TEST_SCALE": "48", "DATA.TEST_CROP_SIZE": "48", "MODEL.NAME": "xclip"}
