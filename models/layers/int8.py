@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.layers.attention import ResidualAttentionBlock
-from models.layers.basic import QUICK_GELU_SLOPE, quick_gelu
+from models.layers.basic import QUICK_GELU_SLOPE, full_precision, quick_gelu
 
 _LARGEST = 127
 _ENGINES = ("onednn", "x86", "fbgemm", "qnnpack")  # the fastest first, where a CPU has several
@@ -39,7 +39,11 @@ class Int8Block:
         self.c_proj = _packed(mlp.c_proj.weight / slope, mlp.c_proj.bias)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (n, L, width), float32 → the same shape."""
+        """x (n, L, width) → the same shape in float32, which the kernels take alone, under autocast, too."""
+        with full_precision(x):
+            return self._compute(x.float())
+
+    def _compute(self, x: Tensor) -> Tensor:
         block, attention = self.block, self.block.attn
         n, length, width = x.shape
         packed = _product(block.ln_1(x), self.in_proj)

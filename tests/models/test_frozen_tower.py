@@ -48,6 +48,16 @@ def test_half_precision_stays_inside_a_float32_tower(clip: Clip) -> None:
     assert {tokens.dtype for tokens in stream} == {torch.float32}
 
 
+@pytest.mark.parametrize("kind", ["int8", "half"])
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_stand_ins_run_in_half_precision(clip: Clip, kind: str, half: torch.dtype) -> None:
+    images = torch.randn(3, 3, 32, 32)
+    exact = clip.visual(images)
+    keep_frozen_tower_in(clip.visual, kind, half)
+    with torch.autocast("cpu", half):
+        assert difference(clip.visual(images), exact) <= 0.05
+
+
 def test_a_tower_that_is_trained_keeps_its_weights(clip: Clip) -> None:
     clip.requires_grad_(True)
     with pytest.raises(ValueError, match="only a frozen image tower"):
