@@ -287,10 +287,10 @@ class RunConfig:
             require(not given, key, "does not go with TASK_TYPE retrieval", remedy)
         alignment, name = self.retrieval.alignment, self.model.name
         require(
-            alignment == "pooled" or name not in MODELS_MATCHED_AS_A_WHOLE or not self.train.enable,
+            alignment == "pooled" or name not in MODELS_MATCHED_AS_A_WHOLE,
             "RETRIEVAL.ALIGNMENT",
-            f"{alignment} compares single frames, and model {name!r} has weights that it would not train",
-            "set it to pooled",
+            f"{alignment} compares single frames, which do not show all that model {name!r} trains",
+            "set it to pooled; for the frames of CLIP alone, set MODEL.NAME to clip",
         )
 
     @property

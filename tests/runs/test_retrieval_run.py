@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -124,11 +125,12 @@ def test_a_run_that_only_tests_takes_what_another_trained(retrieval_pairs: Pairs
     assert scores_of(tested["OUTPUT_DIR"]) == scores_of(trained["OUTPUT_DIR"])
 
 
-def test_an_alignment_that_would_train_nothing_is_an_error(retrieval_pairs: Pairs) -> None:
+def test_an_alignment_that_shows_nothing_of_the_model_is_an_error(retrieval_pairs: Pairs) -> None:
+    """Its scores would be those of CLIP's frames."""
     changes = {"DATA__SPARSE_SAMPLE_ALPHA": "2", "RETRIEVAL__ALIGNMENT": "mug"}
-    for name in ("dist", "xclip"):
+    for name, trains in product(("dist", "xclip"), ("true", "false")):
         with pytest.raises(ConfigError, match="RETRIEVAL.ALIGNMENT: mug compares single frames"):
-            start_run(retrieval_pairs(MODEL__NAME=name, **changes))
+            start_run(retrieval_pairs(MODEL__NAME=name, TRAIN__ENABLE=trains, **changes))
     run = start_run(retrieval_pairs(MODEL__NAME="clip", **changes))
     assert set(run.codes()) == {2}
     assert "RETRIEVAL.ALIGNMENT" in run.text() and "nothing of it would be trained" in run.text()
