@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.architecture import ClipArchitecture, clip_architecture, usual_head_width
-from models.clip import Clip, choose_activation, describe_architecture, pretrained_activation
-from models.clip_weights import CLIP_PREFIX, ClipWeights, with_text_prefix, without_text_prefix
+from models.clip import Clip, choose_activation, describe_architecture, tag_description
+from models.clip_weights import (
+    CLIP_PREFIX,
+    ClipWeights,
+    read_clip_weights,
+    with_text_prefix,
+    without_text_prefix,
+)
 from models.config import BackboneConfig
 from models.conversion import bare_release_names, is_dist_release
 from models.key_table import ConversionError
@@ -109,6 +116,18 @@ _IN_WORDS: dict[str, Callable[[Any, Any], str]] = {
     "quick_gelu": lambda file, own: f"with {_activation(file)}, and the one here has {_activation(own)}",
     "head_width": lambda file, own: f"with attention heads of {file} channels, and the one here has {own}",
 }
+
+
+def pretrained_activation(architecture_name: str, weights: str) -> bool | None:
+    """Whether weights (a tag or a file, as for `build_clip`) were taken for QuickGELU's while checkpoints did
+    not record it: None where they do not say, or are not on this machine. Nothing is downloaded.
+    """
+    path = Path(weights).expanduser()
+    if weights and path.exists():
+        found = read_clip_weights(path)
+        return True if found.from_hugging_face else found.quick_gelu
+    tag = tag_description(architecture_name, weights)
+    return bool(tag.get("quick_gelu", False)) if tag else None
 
 
 def unshown_by_name(weights: ClipWeights, name: str, source: str, head_width: int | None = None) -> Unshown:

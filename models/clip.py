@@ -282,20 +282,15 @@ def choose_activation(name: str, is_quick: bool, weights: ClipWeights, source: s
     return is_quick
 
 
-def pretrained_activation(architecture_name: str, weights: str) -> bool | None:
-    """Whether weights (a tag or a file, as for `build_clip`) were taken for QuickGELU's while checkpoints did
-    not record it: None where they do not say, or are not on this machine. Nothing is downloaded.
+def tag_description(architecture_name: str, weights: str) -> Mapping[str, Any]:
+    """What open_clip says of the weights behind a tag (`quick_gelu`, and `mean` and `std` of their images);
+    {} for a file and for what is no tag. Nothing is downloaded.
     """
-    if not weights:
-        return None
-    path = Path(weights).expanduser()
-    if path.exists():
-        found = read_clip_weights(path)
-        return True if found.from_hugging_face else found.quick_gelu
+    if not weights or Path(weights).expanduser().exists():
+        return {}
     import open_clip
 
-    tag = open_clip.get_pretrained_cfg(architecture_name.removesuffix("-quickgelu"), weights)
-    return bool(tag.get("quick_gelu", False)) if tag else None
+    return open_clip.get_pretrained_cfg(architecture_name.removesuffix("-quickgelu"), weights)
 
 
 def _has_quick_sibling(name: str) -> bool:
@@ -383,7 +378,7 @@ def _load_weights(architecture_name: str, weights: str | Path) -> ClipWeights | 
 def _fetch_by_tag(name: str, tag: str) -> ClipWeights:
     import open_clip
 
-    description = open_clip.get_pretrained_cfg(name, tag)
+    description = tag_description(name, tag)
     try:
         model = open_clip.create_model(name, pretrained=tag)
     except (OSError, RuntimeError, ValueError) as error:  # what a hub that cannot be reached ends in

@@ -5,6 +5,7 @@ MODEL, VIDEO, class names ──build_network──► Recognizer on the device 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from datasets.labels import class_key, class_words
 from models.build import ClipShape, ModelBuilder, build_recognizer, build_video_model
 from models.bundled_clip import build_bundled_clip
-from models.clip import Clip
+from models.clip import Clip, tag_description
 from models.errors import ConversionError
 from models.heads import LinearHead, Recognizer, TextHead
 from models.interface import Role, VideoModel
@@ -29,6 +30,8 @@ from utils.activation_checkpointing import recompute_activations
 from utils.config import ConfigError
 from utils.download import DownloadError
 from utils.logging import get_logger
+
+_ROUNDED = 1e-3
 
 
 def build_network(
@@ -69,6 +72,29 @@ def _build_model(config: RunConfig) -> VideoModel:
     shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
     own_models, clip = build_own_models(config), _clip_of_trained_weights(config)
     return build_video_model(config.model, config.video, shape, clip=clip, own_models=own_models)
+
+
+def check_normalisation(config: RunConfig) -> None:
+    """Tell before anything is fetched that the tag of CLIP's weights wants other DATA.MEAN and DATA.STD.
+
+    For a CLIP as published: trained weights want what they were trained with. Raises ConfigError.
+    """
+    backbone, data = config.video.backbone, config.data
+    tag = tag_description(backbone.meta_arch_name, backbone.pretrain_weight_path)
+    given = {"MEAN": data.mean, "STD": data.std}
+    wanted = {key: tuple(tag.get(key.lower()) or own) for key, own in given.items()}
+    different = [key for key in given if math.dist(given[key], wanted[key]) > _ROUNDED]
+    if different:
+        raise ConfigError(
+            f"{_listed(given[different[0]])} given; open_clip's {backbone.meta_arch_name} with the weights "
+            f"'{backbone.pretrain_weight_path}' was trained with {_listed(wanted[different[0]])}",
+            key=f"DATA.{different[0]}",
+            remedy="set " + " ".join(f"DATA.{key} [{_listed(wanted[key])}]" for key in different),
+        )
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def _clip_of_trained_weights(config: RunConfig) -> Clip | None:

@@ -24,7 +24,7 @@ from models.loading import fill_from
 from models.peer_conversion import classifiers_of
 from models.weight_files import read_weight_file
 from models.weights import locate_weights
-from runs.build_model import build_own_models
+from runs.build_model import build_own_models, check_normalisation
 from runs.config import RunConfig
 from runs.inference.classifier import VideoClassifier
 from runs.inference.described import Described, describe
@@ -71,6 +71,7 @@ def load_model(
 
 def untrained_model(config: RunConfig, device: torch.device) -> VideoClassifier:
     """A model without trained weights: for the frozen CLIP alone. Raises ConfigError."""
+    check_normalisation(config)
     shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
     try:
         model = build_video_model(config.model, config.video, shape, own_models=build_own_models(config))

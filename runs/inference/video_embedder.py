@@ -14,7 +14,7 @@ from datasets.transforms.device import DeviceTransform
 from models.interface import Role, VideoFeatures
 from models.retriever import Retriever
 from runs.build_data import build_device_transform
-from runs.build_model import build_retriever, load_weights
+from runs.build_model import build_retriever, check_normalisation, load_weights
 from runs.config import RunConfig
 from runs.inference.clips import ClipSettings
 from runs.process import choose_device
@@ -42,6 +42,8 @@ class VideoEmbedder:
     def of(config: RunConfig, checkpoint: str) -> VideoEmbedder:
         """Raises ConfigError for weights that cannot be had, or are needed and not given."""
         device = choose_device(config.num_gpus, torch.cuda.device_count())
+        if not checkpoint:
+            check_normalisation(config)
         network = build_retriever(config, device)
         if checkpoint:
             load_weights(network, checkpoint, "--checkpoint")

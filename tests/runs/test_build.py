@@ -23,11 +23,11 @@ from runs.build_data import (
     load_test_split,
     micro_batch_size,
 )
-from runs.build_model import build_network
+from runs.build_model import build_network, check_normalisation
 from runs.config import RunConfig, load_run_config
 from runs.output_folder import OutputFolder
 from tests.runs.conftest import Pairs
-from tests.runs.tiny_runs import words
+from tests.runs.tiny_runs import start_run, words
 from utils import distributed
 from utils.config import ConfigError
 from utils.optim import GroupSettings, parameter_groups
@@ -121,6 +121,28 @@ def test_the_rule_of_halves_needs_the_training_list_and_not_its_videos(
         (tmp_path / source.name).symlink_to(source)
     config = config_of(TRAIN__ENABLE="false", DATA__CLASS_HALF="novel", DATA__DATA_ROOT_DIR=str(tmp_path))
     assert load_splits(config)["test"].class_names == (("colour 2",),)
+
+
+def test_a_tag_with_its_own_normalisation_says_it(
+    config_of: ConfigOf, pairs_of: Pairs, tmp_path: Path
+) -> None:
+    named = {
+        "VIDEO__BACKBONE__META_ARCH_NAME": "ViT-L-14",
+        "DATA__TRAIN_CROP_SIZE": "28",
+        "DATA__TEST_CROP_SIZE": "28",
+    }
+    weights, halves = "VIDEO__BACKBONE__PRETRAIN_WEIGHT_PATH", "[0.5,0.5,0.5]"
+    (tmp_path / "clip.pt").touch()
+    for passing in ("openai", "laion400m_e32", str(tmp_path / "clip.pt"), "no_such_tag"):
+        check_normalisation(config_of(**named, **{weights: passing}))
+    named[weights] = "laion2b_s32b_b82k"
+    check_normalisation(config_of(**named, DATA__MEAN=halves, DATA__STD=halves))
+    with pytest.raises(ConfigError, match=r"set DATA.MEAN \[0.5,0.5,0.5\] DATA.STD \[0.5,0.5,0.5\]$"):
+        check_normalisation(config_of(**named))
+    with pytest.raises(ConfigError, match=r"(?s)DATA.STD: .*remedy: set DATA.STD \[0.5,0.5,0.5\]$"):
+        check_normalisation(config_of(**named, DATA__MEAN=halves))
+    run = start_run(pairs_of(**named))
+    assert run.codes() == [2] and "error: DATA.MEAN" in run.text(), run.text()
 
 
 SSV2_PAIRS = ((86, 87), (93, 94), (166, 167))
