@@ -38,6 +38,7 @@ _IMAGE_TOWER = (
 _TEXT_TOWER = ("token_embedding.weight", "positional_embedding", "text_projection", "ln_final.{p}")
 _IN_BLOCK = "transformer.resblocks.{i}."
 _HEADS = "heads."
+_OWN = ("model.", _HEADS)
 
 
 def _tower(source: str, target: str, names: tuple[str, ...]) -> tuple[KeyRule, ...]:
@@ -165,7 +166,11 @@ PEER_LAYOUTS = (
 
 
 def peer_layout(names: Mapping[str, Tensor]) -> PeerLayout | None:
-    """Whose release a file's keys are, or None."""
+    """Whose release a file's keys are, or None. This project's own names are nobody else's, whatever a user's
+    model calls its parts.
+    """
+    if all(name.startswith(_OWN) for name in names):
+        return None
     return next((layout for layout in PEER_LAYOUTS if any(layout.mark in name for name in names)), None)
 
 

@@ -20,7 +20,7 @@ from models.layers.depthwise import DepthwiseTemporalConv
 from models.loading import fill_from
 from models.mean_pool import MeanPool
 from models.peer_config import AimConfig, EvlConfig, StAdapterConfig, XclipConfig
-from models.peer_conversion import PEER_LAYOUTS, from_peer_release, peer_layout
+from models.peer_conversion import PEER_LAYOUTS, classifiers_of, from_peer_release, peer_layout
 from models.st_adapter import StAdapter
 from models.xclip import Xclip
 from tests.models.peers import tiny_clip
@@ -193,6 +193,17 @@ def test_key_tables_name_every_trained_weight(clip: Clip, name: str, layout: str
     state["something.else"] = torch.zeros(1)
     with pytest.raises(ConversionError, match=r"something\.else"):
         fill_from(network, state, "a file")
+
+
+@pytest.mark.parametrize("mark", [layout.mark.strip(".").replace(".", "_") for layout in PEER_LAYOUTS])
+def test_a_model_of_the_users_own_names_its_parts_as_it_likes(clip: Clip, mark: str) -> None:
+    network = Recognizer(MeanPool(clip), [LinearHead(clip.architecture.embed_dim, 5)])
+    network.model.add_module(mark, torch.nn.ModuleList([torch.nn.Linear(2, 2)]))
+    state = network.state_dict()
+    changed = {name: tensor + 1 for name, tensor in state.items()}
+    assert peer_layout(changed) is None and len(classifiers_of(changed)) == 2
+    fill_from(network, changed, "a file")
+    assert all(torch.equal(tensor, changed[name]) for name, tensor in network.state_dict().items())
 
 
 def test_a_classifier_takes_a_release_without_its_prompts(clip: Clip, video: Tensor) -> None:
