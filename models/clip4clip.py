@@ -94,6 +94,11 @@ class Clip4Clip(VideoModel):
             self.over_frames.start_from_text(clip)
         self.tune_visual, self.tune_text = tune_visual, tune_text
 
+    @property
+    def most_frames(self) -> int | None:
+        """As many as the transformer has positions."""
+        return None if self.over_frames is None else len(self.over_frames.positions)
+
     def forward(self, video: Tensor) -> VideoFeatures:
         """video (B,3,T,H,W), float, normalised → embeddings."""
         return self.pool(self.clip.encode_frames(self.shown_frames(video)))

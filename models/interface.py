@@ -62,6 +62,11 @@ class VideoModel(nn.Module):
         self.alpha = alpha
 
     @property
+    def most_frames(self) -> int | None:
+        """Most frames of a clip that CLIP can show it; None: any number."""
+        return None
+
+    @property
     def embed_dim(self) -> int:
         """E, the width of the joint space."""
         return self.clip.architecture.embed_dim

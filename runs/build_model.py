@@ -49,6 +49,7 @@ def build_network(
         network = build_recognizer(config.video.head, model, names, templates).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    _check_lengths(config, network.model)
     _checkpoint_activations(config, network.model)
     return network
 
@@ -64,6 +65,7 @@ def build_retriever(config: RunConfig, device: torch.device) -> Retriever:
         network = Retriever(model, alignment=settings.alignment, temperature=settings.temperature).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    _check_lengths(config, network.model)
     _checkpoint_activations(config, network.model)
     return network
 
@@ -113,6 +115,25 @@ def _clip_of_trained_weights(config: RunConfig) -> Clip | None:
         if clip is not None:
             return clip
     return None
+
+
+def _check_lengths(config: RunConfig, model: VideoModel) -> None:
+    """Tell before the first clip that clips are too long for the model. Raises ConfigError."""
+    data, most = config.data, model.most_frames
+    given = {"NUM_INPUT_FRAMES": data.num_input_frames, "NUM_TEST_FRAMES": data.num_test_frames}
+    if not config.train.enable and data.num_test_frames is not None:
+        del given["NUM_INPUT_FRAMES"]
+    for key, frames in given.items():
+        if most is None or frames is None:
+            continue
+        shown = ClipShape(frames, data.sparse_sample_alpha).shown
+        if shown > most:
+            raise ConfigError(
+                f"clips of {frames} frames, of which CLIP sees {shown}, but model {config.model.name!r} has "
+                f"positions for {most}",
+                key=f"DATA.{key}",
+                remedy=f"take at most {most * data.sparse_sample_alpha} frames",
+            )
 
 
 def _checkpoint_activations(config: RunConfig, model: VideoModel) -> None:

@@ -123,6 +123,31 @@ def test_the_rule_of_halves_needs_the_training_list_and_not_its_videos(
     assert load_splits(config)["test"].class_names == (("colour 2",),)
 
 
+def test_clips_too_long_for_the_model_are_told_before_the_first(config_of: ConfigOf) -> None:
+    """The transformer of CLIP4Clip has as many positions as CLIP's texts: 24 in the tiny ones."""
+    clip4clip = {
+        "MODEL__NAME": "clip4clip",
+        "VIDEO__BACKBONE__CLIP4CLIP__LAYERS": "1",
+        "VIDEO__BACKBONE__META_ARCH_NAME": "tiny-moving-shapes",
+        "DATA__TRAIN_CROP_SIZE": "48",
+        "DATA__TEST_SCALE": "48",
+        "DATA__TEST_CROP_SIZE": "48",
+    }
+
+    def build(**changes: str) -> None:
+        build_network(config_of(**clip4clip, **changes), [["red", "green"]], CPU)
+
+    build(DATA__NUM_INPUT_FRAMES="48", DATA__NUM_TEST_FRAMES="48")  # every second is shown
+    build(DATA__NUM_TEST_FRAMES="64", VIDEO__BACKBONE__CLIP4CLIP__POOLING="mean")
+    with pytest.raises(ConfigError, match=r"(?s)DATA.NUM_TEST_FRAMES: clips of 50 .*take at most 48 frames"):
+        build(DATA__NUM_TEST_FRAMES="50")
+    with pytest.raises(
+        ConfigError, match=r"DATA.NUM_INPUT_FRAMES: clips of 50 frames, of which CLIP sees 25"
+    ):
+        build(DATA__NUM_INPUT_FRAMES="50", DATA__NUM_TEST_FRAMES="4")
+    build(DATA__NUM_INPUT_FRAMES="50", DATA__NUM_TEST_FRAMES="4", TRAIN__ENABLE="false")
+
+
 def test_a_tag_with_its_own_normalisation_says_it(
     config_of: ConfigOf, pairs_of: Pairs, tmp_path: Path
 ) -> None:
