@@ -38,10 +38,11 @@ class RankSummary:
 
     @staticmethod
     def of(ranks: Tensor) -> RankSummary:
-        """ranks (Q,), from 1, halves where scores are equal."""
+        """ranks (Q,), from 1, halves where scores are equal; NaN everywhere for no queries."""
         ranks = ranks.double()
         if len(ranks) == 0:
-            raise ValueError("no queries: nothing to rank")
+            nan = float("nan")
+            return RankSummary(0, dict.fromkeys(RECALLS, nan), nan, nan)
         recall = {k: 100.0 * float((ranks <= k).double().mean()) for k in RECALLS}
         return RankSummary(len(ranks), recall, float(ranks.quantile(0.5)), float(ranks.mean()))
 
@@ -63,6 +64,11 @@ class RetrievalRanks:
     video_to_text: Tensor
     dual_text_to_video: Tensor
     dual_video_to_text: Tensor
+
+    @staticmethod
+    def of_nothing() -> RetrievalRanks:
+        """Where there are no queries."""
+        return RetrievalRanks(torch.empty(0), torch.empty(0), torch.empty(0), torch.empty(0))
 
     def summaries(self) -> dict[str, RankSummary]:
         """Of both directions, plain and after dual softmax, by the names of the fields."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from datasets.annotations.zero_shot_splits import ZeroShotProtocol
 from datasets.batch import ReadFailure, VideoBatch
 from datasets.records import AnnotatedSplit, VideoRecord
+from datasets.video_dataset import UnreadableVideoError
 from models.clip import Clip, build_clip
 from models.heads import frame_logits
 from runs.evaluate import EvaluationData
@@ -78,7 +79,10 @@ def run_targets(videos: ProtocolVideos, rows: Tensor) -> list[RunTargets]:
 def collect_logits(
     classifier: VideoClassifier, data: EvaluationData, class_names: Sequence[str]
 ) -> ProtocolLogits:
-    """Logits of every video, over all processes; every process must call it and gets the same."""
+    """Logits of every video, over all processes; every process must call it and gets the same.
+
+    Raises UnreadableVideoError when no video at all could be read.
+    """
     comparer = _Comparer(classifier, class_names)
     rows, model, clip = [], [], []
     with Progress(len(data), "zero-shot", visible=distributed.is_main()) as progress:
@@ -89,17 +93,18 @@ def collect_logits(
             clip.append(frozen)
             progress.advance()
     parts = distributed.gather((rows, model, clip))
+    unread = [failure for found in distributed.gather(list(data.missing())) for failure in found]
+    missing = tuple(sorted(unread, key=lambda failure: failure.row))
+    if not any(len(some) for own_rows, _, _ in parts for some in own_rows):
+        raise UnreadableVideoError(
+            f"none of {len(missing)} videos could be read, so that there is nothing to compare; the first is "
+            f"{missing[0].path}: {missing[0].reason}"
+        )
     all_rows, all_model, all_clip = (
         torch.cat([tensor for part in parts for tensor in part[index]]) for index in range(3)
     )
     order = all_rows.argsort()
-    missing = [failure for found in distributed.gather(list(data.missing())) for failure in found]
-    return ProtocolLogits(
-        all_rows[order],
-        all_model[order],
-        all_clip[order],
-        tuple(sorted(missing, key=lambda failure: failure.row)),
-    )
+    return ProtocolLogits(all_rows[order], all_model[order], all_clip[order], missing)
 
 
 class _Comparer:

@@ -166,3 +166,19 @@ def test_captions_of_videos_that_are_not_there_are_an_error(
     scores = scores_of(pairs["OUTPUT_DIR"])
     assert (scores["texts"], scores["videos"], scores["missing"]) == (14, 7, 1)
     assert torch.isfinite(torch.tensor(scores["text_to_video_mean"]))
+
+
+def test_a_validation_without_any_readable_video_ends_no_training(
+    retrieval_pairs: Pairs, tiny_videos: Path, caption_lists: Path, tmp_path: Path
+) -> None:
+    for path in tiny_videos.glob("*.mp4"):
+        (tmp_path / path.name).write_bytes(
+            path.read_bytes() if path.name.startswith("train") else b"no video"
+        )
+    pairs = retrieval_pairs(**STAN, DATA__DATA_ROOT_DIR=str(tmp_path), TEST__ON_UNREADABLE="skip")
+    run = start_run(pairs)
+    assert set(run.codes()) == {0}, run.text()
+    scores = scores_of(pairs["OUTPUT_DIR"])
+    assert (scores["texts"], scores["videos"], scores["missing"]) == (0, 0, 7)
+    assert scores["text_to_video_r1"] is None
+    assert "0 texts, 0 videos, 7 unreadable ones left out" in run.text()

@@ -154,6 +154,9 @@ def test_unreadable_videos_are_counted(
     assert facts["runs"][0]["videos_evaluated"] == 1 and facts["runs"][0]["videos_listed"] == 2
     assert [Path(item["path"]).name for item in facts["missing"]] == ["x.mp4"]
     assert "1 unreadable videos left out" in capsys.readouterr().out
+    (broken / "val.csv").write_text("path,label\nx.mp4,a dog\n")
+    assert main(arguments) == 1
+    assert "none of 1 videos could be read" in capsys.readouterr().err
 
 
 def test_the_frozen_clip_alone_needs_no_checkpoint(data: Path, tmp_path: Path) -> None:

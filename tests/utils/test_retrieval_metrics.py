@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -105,6 +107,7 @@ def test_scores_that_are_no_numbers_are_an_error() -> None:
         ranks_of(torch.tensor([[0.0, float("nan")]]), torch.tensor([0]))
 
 
-def test_no_queries_are_an_error() -> None:
-    with pytest.raises(ValueError, match="no queries"):
-        RankSummary.of(torch.empty(0))
+def test_no_queries_have_no_numbers() -> None:
+    for summary in RetrievalRanks.of_nothing().summaries().values():
+        assert summary.queries == 0
+        assert all(math.isnan(value) for value in summary.values("").values())
