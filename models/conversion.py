@@ -116,12 +116,18 @@ def to_dist_release(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int,
 
 
 def shaped_like(name: str, tensor: Tensor, expected: Tensor | None) -> Tensor:
-    """Drops or adds axes of length 1; other differences of shape are reported by whoever loads."""
+    """Drops or adds axes of length 1; other differences of shape are reported by whoever loads.
+
+    A table of frames is (1,S,C) or (1,1,S,C) in releases: whatever S is here, the axes before it go.
+    """
     if expected is None or tensor.shape == expected.shape:
         return tensor
     squeezed = [size for size in tensor.shape if size != 1]
     if squeezed == [size for size in expected.shape if size != 1]:
         return tensor.reshape(expected.shape)
+    before = tensor.ndim - expected.ndim
+    if before > 0 and all(size == 1 for size in tensor.shape[:before]):
+        return tensor.reshape(tensor.shape[before:])
     if tensor.ndim == expected.ndim + tensor.shape.count(1) - list(expected.shape).count(1):
         return tensor.squeeze()
     return tensor
@@ -134,11 +140,11 @@ def differing_sizes(released: Mapping[str, Tensor], model_state: Mapping[str, Te
     """
     if not is_dist_release(released) or "branch.stem.weight" not in model_state:
         return []
-    own = bare_release_names(to_dist_release(model_state, {}))
     try:
+        own = bare_release_names(to_dist_release(model_state, {}))
         return differences(dist_architecture(bare_release_names(released)), dist_architecture(own))
     except ConversionError:
-        return []  # weights are missing; the list of names tells which
+        return []  # one of them has weights that the other has not; the list of names tells which
 
 
 __all__ = [

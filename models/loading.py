@@ -8,7 +8,7 @@ leaves it new. Tables with one row per sparse frame are interpolated to another 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from models.clip4clip_conversion import from_clip4clip_release, is_clip4clip_rel
 from models.conversion import differing_sizes, from_dist_release, is_dist_release
 from models.heads import Recognizer
 from models.interface import Role
-from models.key_table import ConversionError, listed
+from models.key_table import ConversionError
 from models.layers.temporal import interpolate_in_time
+from models.misfit import explain_misfit
 from models.peer_conversion import from_peer_release, peer_layout
 from models.release import is_release, read_description
 from models.retriever import Retriever
@@ -129,7 +130,7 @@ def fill_from(
     needed = {name: tensor for name, tensor in needed.items() if name in given or not name.startswith(_HEADS)}
     if problems := key_problems(given, needed):
         sizes = differing_sizes(released, network.model.state_dict())
-        raise ConversionError(_explain(source, problems, given, needed, sizes))
+        raise ConversionError(explain_misfit(source, problems, given, needed, sizes))
     fitted = {name: tensor.to(own[name].dtype) for name, tensor in given.items()}
     names = frozenset(fitted)
     fitted = {name: tensor for name, tensor in fitted.items() if name not in leave}
@@ -210,47 +211,3 @@ def _without_foreign_heads(given: Mapping[str, Tensor], own: Mapping[str, Tensor
             "the file's classifier is for other classes; this run's starts anew (%s)", ", ".join(foreign)
         )
     return {name: tensor for name, tensor in given.items() if name not in foreign}
-
-
-_CAUSES = (
-    (
-        r"branch\.stem\.weight",
-        "another patch size (14 for ViT-L/14, 16 for ViT-B/16) or VIDEO.BACKBONE.DIST.TEMPORAL_DIM",
-    ),
-    (r"branch\.proj", "another VIDEO.BACKBONE.DIST.INTEGRATION_DIM"),
-    (r"branch\.pooling\.\d+\..*", "another VIDEO.BACKBONE.DIST.ADA_POOLING_LAYERS (SSv2: 2, Kinetics: 4)"),
-    (r"branch\.steps\.\d+\..*", "another number of VIDEO.BACKBONE.DIST.SELECTED_LAYERS"),
-    (r"clip\.visual\..*", "another VIDEO.BACKBONE.META_ARCH_NAME"),
-)
-
-
-_TO_INTEGRATION = r"branch\.steps\.\d+\.to_integration\.weight"
-
-
-def _matches(pattern: str, name: str) -> bool:
-    return re.fullmatch(rf"(model\.)?{pattern}", name) is not None
-
-
-def _explain(
-    source: str,
-    problems: Sequence[str],
-    given: Mapping[str, Tensor],
-    needed: Mapping[str, Tensor],
-    sizes: Sequence[str],
-) -> str:
-    """The mismatch with its likely cause, in the configuration's keys. sizes: causes that are known."""
-    if given.keys().isdisjoint(needed):
-        keys = listed(sorted(given))
-        return f"{source} holds another model: none of this network's weights is in it, but {keys}"
-    if sizes:
-        return f"the weights in {source} do not fit this network: {'; '.join(sizes)}. {'; '.join(problems)}"
-    wrong = [
-        name
-        for name in {*given, *needed}
-        if name not in given or name not in needed or given[name].shape != needed[name].shape
-    ]
-    causes = [cause for pattern, cause in _CAUSES if any(_matches(pattern, name) for name in wrong)]
-    if any(_matches(_TO_INTEGRATION, name) and name in given and name in needed for name in wrong):
-        causes.insert(0, "another DATA.SPARSE_SAMPLE_ALPHA")
-    likely = f". Likely: {'; or '.join(causes)}" if causes else ""
-    return f"the weights in {source} do not fit this network: {'; '.join(problems)}{likely}"

@@ -8,12 +8,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from models.architecture import clip_architecture
 from models.build import ClipShape, build_recognizer, build_video_model
+from models.clip import Clip
 from models.config import BackboneConfig, DistConfig, HeadConfig, ModelConfig, VideoConfig
+from models.conversion import bare_release_names
+from models.dist import Dist
 from models.heads import Recognizer, frame_logits, frozen_logits
 from models.key_table import ConversionError
 from models.loading import fill_from, load_trained_weights
 from models.losses import soft_cross_entropy
+from models.weight_files import read_weight_file
 from models.zero_shot import class_text_features, fuse_logits
 
 NAMES = ("walk", "run", "jump")
@@ -113,12 +118,18 @@ def test_another_clip_length_interpolates_the_tables() -> None:
     [
         ({"ada_pooling_layers": 1}, "ADA_POOLING_LAYERS"),
         ({"integration_dim": 128}, "INTEGRATION_DIM"),
-        ({"selected_layers": (1,)}, "SELECTED_LAYERS"),
+        ({"selected_layers": (1,)}, "Likely: another number of VIDEO.BACKBONE.DIST.SELECTED_LAYERS$"),
+        ({"temporal_encoder": "tada"}, "Likely: another VIDEO.BACKBONE.DIST.TEMPORAL_ENCODER$"),
+        ({"temporal_encoder": "none"}, "Likely: another VIDEO.BACKBONE.DIST.TEMPORAL_ENCODER$"),
+        ({"exchange_to_temporal": False}, "Likely: another VIDEO.BACKBONE.DIST.EXCHANGE_TO_TEMPORAL$"),
+        ({"exchange_to_integration": False}, "Likely: another VIDEO.BACKBONE.DIST.EXCHANGE_TO_INTEGRATION$"),
     ],
 )
 def test_other_architectures_are_refused_with_the_likely_cause(change: dict[str, object], hint: str) -> None:
     with pytest.raises(ConversionError, match=hint):
         fill_from(network(), network(**change).state_dict(), "memory")  # type: ignore[arg-type]
+    with pytest.raises(ConversionError, match=hint):
+        fill_from(network(**change), network().state_dict(), "memory")  # type: ignore[arg-type]
 
 
 def test_a_head_for_other_classes_starts_anew(caplog: pytest.LogCaptureFixture) -> None:
@@ -130,21 +141,33 @@ def test_a_head_for_other_classes_starts_anew(caplog: pytest.LogCaptureFixture) 
     assert torch.equal(target.state_dict()["heads.0.fc.weight"], before)
 
 
-def test_released_checkpoints_load(shared: Path) -> None:
-    from models.architecture import clip_architecture
-    from models.clip import Clip
-    from models.conversion import bare_release_names
-    from models.dist import Dist
-    from models.weight_files import read_weight_file
-
-    path = shared / "parity" / "dist_tiny_a.pyth"
-    tensors = read_weight_file(path).tensors
+def released(folder: Path, frames: int = 8, **dist: object) -> Recognizer:
+    """A network with the CLIP of a parity checkpoint, without its weights."""
+    tensors = read_weight_file(folder / "dist_tiny_a.pyth").tensors
     clip = Clip(clip_architecture(bare_release_names(tensors)))
-    config = DistConfig(integration_dim=64, temporal_dim=16)
-    recognizer = Recognizer(Dist(clip, config, frames=8, alpha=2), [])
+    config = DistConfig(**({"integration_dim": 64, "temporal_dim": 16} | dist))  # type: ignore[arg-type]
+    return Recognizer(Dist(clip, config, frames=frames, alpha=2), [])
+
+
+def test_released_checkpoints_load(shared: Path) -> None:
+    path = shared / "parity" / "dist_tiny_a.pyth"
+    recognizer = released(shared / "parity")
     load_trained_weights(recognizer, path)
-    released = tensors["backbone.base_encoder.dist_net.proj"]
-    assert torch.equal(recognizer.state_dict()["model.branch.proj"], released)
+    weight = read_weight_file(path).tensors["backbone.base_encoder.dist_net.proj"]
+    assert torch.equal(recognizer.state_dict()["model.branch.proj"], weight)
+
+
+@pytest.mark.parametrize("frames", [2, 4, 16])
+def test_released_tables_serve_clips_of_any_length(shared: Path, frames: int) -> None:
+    recognizer = released(shared / "parity", frames)
+    load_trained_weights(recognizer, shared / "parity" / "dist_tiny_a.pyth")
+    assert recognizer.state_dict()["model.branch.pooling.0.positions"].shape == (frames // 2, 64)
+
+
+def test_another_form_of_a_release_is_named(shared: Path) -> None:
+    path = shared / "parity" / "dist_tiny_a.pyth"
+    with pytest.raises(ConversionError, match=r"dist_tiny_a\.pyth do not fit .*TEMPORAL_ENCODER$"):
+        load_trained_weights(released(shared / "parity", temporal_encoder="tada"), path)
 
 
 @pytest.mark.parametrize("name", ["dist", "clip"])
