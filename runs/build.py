@@ -8,8 +8,6 @@ Data comes from `build_data.py`, models from `build_model.py`; this is the only 
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -22,6 +20,7 @@ from models.frozen_tower import keep_frozen_tower_in
 from models.interface import Role, VideoModel
 from runs.build_data import build_timetable
 from runs.config import RunConfig
+from runs.list_digests import videos_sha256
 from runs.output_folder import OutputFolder
 from runs.task import Task, TrainedNetwork
 from runs.timetable import Timetable
@@ -86,10 +85,16 @@ def build_trackers(config: RunConfig, folder: OutputFolder) -> Trackers:
 
 
 def build_trainer(
-    place: Workplace, task: Task, split: AnnotatedSplit, validate: Callable[[], float]
+    place: Workplace,
+    task: Task,
+    split: AnnotatedSplit,
+    validate: Callable[[], float],
+    validation_sha256: str = "",
 ) -> Trainer:
     """A trainer in its initial state. Raises ConfigError for batches that cannot be made, or nothing to
     train.
+
+    validation_sha256: of the list that `validate` scores on (`list_digests.py`).
     """
     config = place.config
     timetable = build_timetable(config, split)
@@ -108,7 +113,8 @@ def build_trainer(
         seed=config.random_seed,
         data=data,
         class_names=split.class_names,
-        videos_sha256=_videos_sha256(split),
+        videos_sha256=videos_sha256(split),
+        validation_sha256=validation_sha256,
         encoder=asdict(unshown_of(model.model.clip)),
         does_without=lambda name: model.model.does_without(name.removeprefix("model.")),
     )
@@ -125,15 +131,6 @@ def build_trainer(
         watch=_build_watch(place, timetable),
         stopwatch=place.stopwatch,
     )
-
-
-def _videos_sha256(split: AnnotatedSplit) -> str:
-    """Of what is trained on, in its order; files may lie elsewhere meanwhile, under another extension."""
-    digest = hashlib.sha256()
-    for record in split.records:
-        name = os.path.splitext(os.path.basename(record.path))[0]
-        digest.update(repr((name, record.labels, record.captions, record.start, record.end)).encode())
-    return digest.hexdigest()
 
 
 def build_schedule(settings: OptimizerConfig, batch_size: int) -> LearningRateSchedule:

@@ -21,6 +21,7 @@ from runs.build_model import load_weights
 from runs.build_task import build_task
 from runs.cli import Invocation
 from runs.config import RunConfig
+from runs.list_digests import lists_sha256, videos_sha256
 from runs.output_folder import KEYS_OF_POSITION, OutputFolder, differing_keys
 from runs.process import EXIT_FAILED, EXIT_PEER_LOST, exit_code_of, start_process
 from runs.report import write_results_table, write_summary, write_training_report
@@ -56,7 +57,7 @@ def _run(invocation: Invocation) -> None:
         build_timetable(config, splits["train"])
         micro_batch_size(config)
     folder = OutputFolder(Path(config.output_dir), config.output_cfg_file)
-    with _opened(folder, config):
+    with _opened(folder, config, splits):
         if distributed.broadcast(folder.is_complete):
             text = "%s holds a complete run of this configuration: nothing is left to do (%s)"
             get_logger().info(text, folder.root, folder.summary)
@@ -69,6 +70,7 @@ def _run(invocation: Invocation) -> None:
                 get_logger().info("%s", model_line(config, task.network, task.network.model))
             facts = _train_and_test(place, task, splits)
             if distributed.is_main():
+                facts["lists_sha256"] = lists_sha256(splits)
                 write_summary(folder, {**facts, **run_facts(invocation, place)})
         finally:
             place.trackers.close()
@@ -76,10 +78,10 @@ def _run(invocation: Invocation) -> None:
 
 
 @contextmanager
-def _opened(folder: OutputFolder, config: RunConfig) -> Iterator[None]:
+def _opened(folder: OutputFolder, config: RunConfig, splits: Splits) -> Iterator[None]:
     """OUTPUT_DIR, locked by the main process, with the log going there."""
     locks = []
-    distributed.on_main(lambda: locks.append(folder.open(config)))
+    distributed.on_main(lambda: locks.append(folder.open(config, lists_sha256(splits))))
     log_name = config.train.log_file if config.train.enable else config.test.log_file
     start_logging(folder.root / log_name, distributed.rank())
     try:
@@ -160,7 +162,8 @@ def _train(place: Workplace, task: Task, splits: Splits) -> Trainer:
         _record(trainer, "validation", result)
         return result.score
 
-    trainer = build_trainer(place, task, splits["train"], validate)
+    validated = videos_sha256(splits["validation"])
+    trainer = build_trainer(place, task, splits["train"], validate, validated)
     _start_or_resume(place, trainer, task)
     keep_frozen_weights(place, task.network.model)
     try:

@@ -10,6 +10,7 @@ another configuration is refused: nothing is ever overwritten silently.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import socket
 from collections.abc import Mapping
@@ -93,11 +94,12 @@ class OutputFolder:
         """Whether an earlier run has come to its end here."""
         return self.summary.exists()
 
-    def open(self, config: RunConfig) -> TextIO:
+    def open(self, config: RunConfig, lists: Mapping[str, str] | None = None) -> TextIO:
         """Prepare the folder for a run of `config`; returns the lock, to be kept until the run ends.
 
-        Raises ConfigError when another run is writing here, or when an earlier one had another configuration
-        or must not be continued.
+        lists: digests of what the run reads (`list_digests.py`). Raises ConfigError when another run is
+        writing here, or when an earlier one had another configuration, is complete with other lists, or must
+        not be continued.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -109,6 +111,8 @@ class OutputFolder:
             ) from error
         try:
             self._check_earlier_run(config)
+            if self.is_complete:
+                self.check_lists(lists or {})
         except BaseException:
             lock.close()
             raise
@@ -117,6 +121,18 @@ class OutputFolder:
     def write_config(self, config: RunConfig) -> None:
         """Save the resolved configuration."""
         write_text_atomically(self.config, to_yaml(config))
+
+    def check_lists(self, lists: Mapping[str, str]) -> None:
+        """Raises ConfigError when the complete run here has read other lists than those of these digests."""
+        read = json.loads(self.summary.read_text(encoding="utf-8")).get("lists_sha256", {})
+        different = [use for use in lists if read.get(use, lists[use]) != lists[use]]  # older ones have none
+        if different:
+            raise ConfigError(
+                f"{self.root} holds a complete run whose lists held other videos or labels than those read "
+                f"now: {', '.join(different)}",
+                key="OUTPUT_DIR",
+                remedy="choose another OUTPUT_DIR, or bring the lists back (DATA.ANNO_DIR) to what they were",
+            )
 
     def _lock(self) -> TextIO:
         lock = (self.root / LOCK_NAME).open("a+", encoding="utf-8")

@@ -82,6 +82,8 @@ class TrainingState:
     """Per head; for whoever uses the checkpoint without the lists, and the same when the run goes on."""
     videos_sha256: str = ""
     """Of the training list, which must be the same when the run goes on."""
+    validation_sha256: str = ""
+    """Of the validation list, which must be the same once there is a best score on it."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
     """What the weights of CLIP do not show: `quick_gelu`, `head_width`."""
     does_without: Callable[[str], bool] = lambda name: False
@@ -94,6 +96,7 @@ class TrainingState:
             "config": dict(self.config),
             "class_names": [list(names) for names in self.class_names],
             "videos_sha256": self.videos_sha256,
+            "validation_sha256": self.validation_sha256,
             "progress": asdict(self.progress),
             "weights": trainable_state(self.model),
             "average": None if self.average is None else self.average.state_dict(),
@@ -146,6 +149,14 @@ class TrainingState:
                 key="DATA.ANNO_DIR",
                 remedy="bring the lists back to what they were, or start a run of its own from these weights "
                 "(another OUTPUT_DIR, TRAIN.CHECKPOINT_FILE_PATH, and TRAIN.FINE_TUNE true)",
+            )
+        validated = state.get("validation_sha256", self.validation_sha256)
+        if state["progress"]["best_score"] is not None and validated != self.validation_sha256:
+            raise ConfigError(
+                f"{source} has its best score from another validation list than the one read now",
+                key="DATA.ANNO_DIR",
+                remedy="bring the list back to what it was, or go on in another OUTPUT_DIR "
+                "(TRAIN.CHECKPOINT_FILE_PATH, and TRAIN.FINE_TUNE false), which knows no best score yet",
             )
 
     def _restore_average(self, average: Mapping[str, Any] | None, source: str) -> None:

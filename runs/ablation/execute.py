@@ -21,6 +21,7 @@ from pathlib import Path
 
 from runs.ablation.config import GridRun
 from runs.ablation.fusion import result_file, sweep_command
+from runs.list_digests import lists_sha256
 from runs.output_folder import OutputFolder, differing_keys
 from utils.config import ConfigError, to_dict
 from utils.logging import get_logger
@@ -60,19 +61,28 @@ def devices(jobs: int | None) -> list[Device]:
 
 
 def is_complete(run: GridRun) -> bool:
-    """Whether the run's folder holds its result. Raises ConfigError when it holds another run's."""
+    """Whether the run's folder holds its result.
+
+    Raises ConfigError when it holds another run's, and AnnotationError when its lists, which are read only
+    where the folder of annotations is another one, cannot be read.
+    """
     folder = OutputFolder(run.output_dir)
     if not folder.is_complete:
         return False
     from runs.config import load_run_config
 
-    different = differing_keys(to_dict(load_run_config(folder.config)), to_dict(run.config()))
+    stored, wanted = load_run_config(folder.config), run.config()
+    different = differing_keys(to_dict(stored), to_dict(wanted))
     if different:
         raise ConfigError(
             f"{folder.root} holds another run than the grid asks for: {'; '.join(different[:4])}",
             key="OUTPUT_DIR",
             remedy="give the grid another OUTPUT_DIR, or delete that folder",
         )
+    if stored.data.annotation_dir != wanted.data.annotation_dir:
+        from runs.build_data import load_splits
+
+        folder.check_lists(lists_sha256(load_splits(wanted)))
     return not run.sweeps_fusion or result_file(run).exists()
 
 

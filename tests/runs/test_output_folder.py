@@ -41,6 +41,17 @@ def test_the_test_may_change_until_it_is_done(tmp_path: Path) -> None:
         folder.open(other)
 
 
+def test_a_complete_run_is_one_of_its_lists(tmp_path: Path) -> None:
+    folder, config = OutputFolder(tmp_path), load_run_config(None)
+    folder.write_config(config)
+    folder.summary.write_text('{"lists_sha256": {"train": "a", "validation": "b", "test": "b"}}')
+    folder.open(config, {"train": "a", "validation": "b", "test": "b"}).close()
+    with pytest.raises(ConfigError, match="OUTPUT_DIR.*than those read now: validation, test\n"):
+        folder.open(config, {"train": "a", "validation": "c", "test": "c"})
+    folder.summary.write_text("{}")  # of a version that did not say
+    folder.open(config, {"train": "a"}).close()
+
+
 def test_without_its_configuration_a_runs_checkpoint_tells_what_it_was(tmp_path: Path) -> None:
     trainer = toy_trainer(tmp_path)
     trainer.save()

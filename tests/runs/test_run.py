@@ -109,13 +109,20 @@ def finished(pairs_of: Pairs) -> dict[str, str]:
     return pairs
 
 
-def test_second_run_into_the_same_folder_never_overwrites(finished: dict[str, str]) -> None:
+def test_second_run_into_the_same_folder_never_overwrites(finished: dict[str, str], tmp_path: Path) -> None:
     output = Path(finished["OUTPUT_DIR"])
     before = {name: (output / name).read_bytes() for name in _files_below(output)}
     again = start_run({**finished, "LOG_PERIOD": "3"})
     assert again.codes() == [0] and "nothing is left to do" in again.text()
     other = start_run({**finished, "OPTIMIZER.BASE_LR": "0.5"})
     assert other.codes() == [2] and "OPTIMIZER.BASE_LR was 0.0001, now 0.5" in other.text()
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for name in ("train.csv", "val.csv"):
+        rows = Path(finished["DATA.DATA_ROOT_DIR"], name).read_text().splitlines()
+        (lists / name).write_text("\n".join(rows if name == "train.csv" else rows[:-1]) + "\n")
+    elsewhere = start_run({**finished, "DATA.ANNO_DIR": str(lists)})
+    assert elsewhere.codes() == [2] and "than those read now: validation, test" in elsewhere.text()
     after = {name: (output / name).read_bytes() for name in _files_below(output)}
     changed = {name for name in before if before[name] != after[name]}
     assert changed <= {"training_log.log", ".lock"} and before.keys() == after.keys()

@@ -241,6 +241,14 @@ def test_changed_lists_are_wrong_input(tmp_path: Path, change: dict, what: str) 
         trainer.state.restore({**trainer.state.capture(), **change}, "x.pt")
 
 
+def test_a_best_score_belongs_to_its_validation_list(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path)
+    trainer.state.restore(trainer.state.capture() | {"validation_sha256": "0" * 64}, "x.pt")
+    trainer.progress.best_score = 50.0
+    with pytest.raises(ConfigError, match=r"x\.pt has its best score from another validation list"):
+        trainer.state.restore(trainer.state.capture() | {"validation_sha256": "0" * 64}, "x.pt")
+
+
 def test_a_loss_that_is_no_number_moves_nothing_with_loss_scaling(tmp_path: Path) -> None:
     """Its gradients may be finite, so that the scaler alone would take the step."""
     trainer = toy_trainer(tmp_path, precision="fp16")

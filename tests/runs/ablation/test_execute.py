@@ -16,9 +16,10 @@ from runs.ablation import fusion
 from runs.ablation.config import AblationConfig, GridRun, expand
 from runs.ablation.execute import Device, is_complete, run_missing
 from runs.ablation.results import as_markdown, read_row, summarise, write_results
-from runs.build_data import load_test_split
+from runs.build_data import load_splits, load_test_split
 from runs.cli import parse_command
 from runs.inference.zero_shot_job import choose_protocol
+from runs.list_digests import lists_sha256
 from runs.zero_shot import add_options
 from utils.config import ConfigError, to_yaml
 
@@ -78,6 +79,29 @@ def test_another_run_in_a_folder_is_no_result(runs: list[GridRun]) -> None:
     (runs[0].output_dir / "config.yaml").write_text(text)
     with pytest.raises(ConfigError, match="INTEGRATION_DIM was 64, now 128"):
         run_missing(runs, [CPU], finish)
+
+
+def test_a_result_on_other_lists_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("TRAIN: {ENABLE: false}\nTEST: {DATASET: csv}\n")
+    folders = [tmp_path / name for name in ("one", "same", "other")]
+    for folder in folders:
+        folder.mkdir()
+        rows = "path,label\na.mp4,up\n" + ("b.mp4,down\n" if folder.name == "other" else "")
+        (folder / "val.csv").write_text(rows)
+        for video in ("a.mp4", "b.mp4"):
+            (folder / video).touch()
+    grids = [
+        AblationConfig("base.yaml", str(tmp_path / "out"), common=root, runs={"narrow": {}})
+        for root in ({"DATA.DATA_ROOT_DIR": str(folder)} for folder in folders)
+    ]
+    first, same, other = (expand(grid, tmp_path / "grid.yaml")[0] for grid in grids)
+    finish(first, CPU)
+    summary = json.loads((first.output_dir / "summary.json").read_text())
+    summary["lists_sha256"] = lists_sha256(load_splits(first.config()))
+    (first.output_dir / "summary.json").write_text(json.dumps(summary))
+    assert is_complete(first) and is_complete(same)
+    with pytest.raises(ConfigError, match="than those read now: test"):
+        is_complete(other)
 
 
 def test_every_device_has_one_run_at_a_time(runs: list[GridRun]) -> None:
