@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from logging import DEBUG, WARNING
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from runs.build_task import build_task
 from runs.cli import Invocation
 from runs.config import RunConfig
 from runs.list_digests import lists_sha256, videos_sha256
-from runs.output_folder import KEYS_OF_POSITION, OutputFolder, differing_keys
+from runs.output_folder import OutputFolder, differences_of_position
 from runs.process import EXIT_FAILED, EXIT_PEER_LOST, exit_code_of, start_process
 from runs.report import write_results_table, write_summary, write_training_report
 from runs.summary import model_line, run_facts, training_facts, weights_facts
@@ -206,16 +207,22 @@ def _begin(config: RunConfig, trainer: Trainer, task: Task) -> None:
 
 
 def _take_over(config: RunConfig, trainer: Trainer, found: FoundCheckpoint) -> None:
-    """Go on from another run's checkpoint. Raises ConfigError where its steps are not this run's."""
-    trainer.resume(found)
-    different = differing_keys(found.state["config"], to_dict(config), only=KEYS_OF_POSITION)
+    """Go on from another run's checkpoint, whose best score stays that run's own.
+
+    Raises ConfigError where its steps are not this run's, CheckpointError when it does not fit.
+    """
+    progress = {**found.state.get("progress", {}), "best_score": None, "best_step": None}
+    found = replace(found, state={**found.state, "progress": progress})
+    trainer.state.check_origin(found.state, str(found.path))
+    different = differences_of_position(found.state["config"], to_dict(config))
     if different:
         raise ConfigError(
-            f"false given, but after step {trainer.progress.step} {found.path} stands elsewhere in its "
+            f"false given, but after step {progress['step']} {found.path} stands elsewhere in its "
             f"training than this run would: {'; '.join(different)}",
             key="TRAIN.FINE_TUNE",
             remedy="set these as they were, or TRAIN.FINE_TUNE true: it takes the weights alone",
         )
+    trainer.resume(found)
     # A last loop that was shorter than the others is one that this run is in the middle of.
     loop, _ = trainer.timetable.locate(trainer.progress.step)
     trainer.progress.closed_loops = min(trainer.progress.closed_loops, loop)

@@ -200,6 +200,13 @@ def differing_keys(
     ]
 
 
+def differences_of_position(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What makes the same number of steps reach elsewhere in two trainings of the same videos, in words."""
+    repeats = [flatten(tree).get("AUGMENTATION.BATCH_AUG.ENABLE") for tree in (stored, wanted)]
+    unread = () if any(repeats) else ("AUGMENTATION.BATCH_AUG.",)
+    return differing_keys(stored, wanted, free=unread, only=KEYS_OF_POSITION)
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested sections as one level of dotted keys."""
     flat: dict[str, Any] = {}

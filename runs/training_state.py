@@ -114,7 +114,7 @@ class TrainingState:
 
         Raises, naming `source`: CheckpointError when they do not fit, ConfigError when the lists are others.
         """
-        self._check_origin(state, source)
+        self.check_origin(state, source)
         load_trainable_state(self.model, self._used(state["weights"]), source)
         self._restore_average(state["average"], source)
         self._restore_optimizer(state["optimizer"], source)
@@ -125,7 +125,10 @@ class TrainingState:
         self.data.load_state_dict(state["data"])
         self._restore_random(state["random"])
 
-    def _check_origin(self, state: Mapping[str, Any], source: str) -> None:
+    def check_origin(self, state: Mapping[str, Any], source: str) -> None:
+        """Raises, naming `source`: CheckpointError where its run froze other weights than this one, ConfigError
+        where it read other lists.
+        """
         if state.get("format") != FORMAT:
             raise CheckpointError(
                 f"{source} is not a training checkpoint of this version (format {state.get('format')!r}, "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runs.config import load_run_config
-from runs.output_folder import OutputFolder, differing_keys
+from runs.output_folder import OutputFolder, differences_of_position, differing_keys
 from tests.runs.toy import toy_trainer
 from utils.config import ConfigError, to_dict
 
@@ -69,6 +69,17 @@ def test_a_folder_that_cannot_be_is_an_error(tmp_path: Path) -> None:
     for root in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigError, match="OUTPUT_DIR.*cannot be used"):
             OutputFolder(root).open(load_run_config(None))
+
+
+def test_repeated_clips_move_a_position_only_where_they_are_on() -> None:
+    clips = ["AUGMENTATION.BATCH_AUG.NUM_CLIPS_PER_VIDEO", "4"]
+    plain, unread, repeated = (
+        to_dict(load_run_config(None, words))
+        for words in ([], clips, [*clips, "AUGMENTATION.BATCH_AUG.ENABLE", "true"])
+    )
+    assert differences_of_position(plain, unread) == []
+    assert len(differences_of_position(plain, repeated)) == 2
+    assert differences_of_position(unread, repeated) == ["AUGMENTATION.BATCH_AUG.ENABLE was False, now True"]
 
 
 def test_only_what_changes_the_result_counts_as_different() -> None:

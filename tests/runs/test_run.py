@@ -19,7 +19,7 @@ import yaml
 from runs.evaluate import Evaluator
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, start_run
-from utils.checkpoint import fingerprint, read_checkpoint
+from utils.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from utils.stopping import EXIT_PREEMPTED
 
 TREE = {
@@ -160,12 +160,17 @@ def test_another_run_goes_on_from_a_whole_state_with_its_own_settings(
     first = pairs_of("first", **folds, OPTIMIZER__MAX_EPOCH="3")  # loops of five steps and of two
     assert start_run(first).codes() == [0]
     state = max(Path(first["OUTPUT_DIR"]).glob("checkpoints/step_*.pt"))
+    content = read_checkpoint(state)
+    content["progress"] |= {"best_score": 101.0, "best_step": 7}  # nothing here will be better
+    write_checkpoint(state, content)
     taken = {"TRAIN__CHECKPOINT_FILE_PATH": str(state), "TRAIN__FINE_TUNE": "false"}
     settings = {"OPTIMIZER__BETAS": "[0.8, 0.9]", "OPTIMIZER__NEW_NET_LRMULT": "1"}
     further = pairs_of("further", **folds, **taken, **settings, OPTIMIZER__MAX_EPOCH="4")
     run = start_run(further)
     assert run.codes() == [0] and "took over the state after step 7" in run.text(), run.text()
     last = read_checkpoint(Path(further["OUTPUT_DIR"], "checkpoints", "step_000000010.pt"))
+    best = read_checkpoint(Path(further["OUTPUT_DIR"], "checkpoints", "best.pt"))
+    assert best["progress"]["best_step"] == best["progress"]["step"] == 10
     assert last["progress"]["closed_loops"] == 2  # the last of them was validated and saved
     for group in last["optimizer"]["param_groups"]:
         assert tuple(group["betas"]) == (0.8, 0.9) and group["lr_multiplier"] == 1
@@ -181,6 +186,7 @@ def test_another_run_goes_on_from_a_whole_state_with_its_own_settings(
         run = start_run(pairs_of("elsewhere", **{**folds, **taken, **change}))
         assert run.codes() == [code] and message in run.text(), run.text()
         assert "TRAIN.FINE_TUNE" in run.text()
+        assert not list(Path(further["OUTPUT_DIR"]).with_name("elsewhere").glob("checkpoints/*"))
 
 
 @pytest.mark.parametrize(
