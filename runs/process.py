@@ -22,7 +22,7 @@ from utils.config import ConfigError
 from utils.logging import get_logger
 from utils.precision import allow_tf32
 from utils.reproducibility import deterministic_kernels, seed_everything
-from utils.stopping import EXIT_INTERRUPTED, RunStopped
+from utils.stopping import EXIT_INTERRUPTED, EXIT_PREEMPTED, RunStopped
 
 EXIT_FAILED = 1
 EXIT_PEER_LOST = 76
@@ -89,12 +89,21 @@ def choose_device(num_gpus: int | None, visible: int) -> torch.device:
 
 
 def exit_code_of(job: Callable[[], None]) -> int:
-    """Run `job`; tell people what ended it, where that was foreseen, and return its exit code."""
+    """Run `job`; tell people what ended it, where that was foreseen, and return its exit code; the other
+    processes of the run hear of it.
+    """
+    code = _exit_code_of(job)
+    if code not in (0, EXIT_PEER_LOST):
+        distributed.announce_end(code)
+    return code
+
+
+def _exit_code_of(job: Callable[[], None]) -> int:
     try:
         with distributed.peer_loss_named():
             job()
     except RunStopped as stop:
-        get_logger().info("%s", stop)
+        _say(str(stop))
         return stop.exit_code
     except KeyboardInterrupt:
         _tell("stopped at once; the newest checkpoint in OUTPUT_DIR is where the same command goes on")
@@ -108,6 +117,13 @@ def exit_code_of(job: Callable[[], None]) -> int:
     except distributed.MainProcessError as error:  # process 0 tells
         return EXIT_BAD_INPUT if error.kind in {kind.__name__ for kind in BAD_INPUT} else EXIT_FAILED
     except distributed.PeerLostError as error:
+        code = distributed.announced_end()
+        if code in (EXIT_PREEMPTED, EXIT_INTERRUPTED):
+            _say("stopped as asked through another process: the same command goes on, as from that one")
+            return code
+        if code:
+            _tell("another process of this run had to end, and says why")
+            return code
         _tell(
             f"{error}. The run ends here, because a step needs all processes. Look at that machine; the same "
             "command on all machines goes on from the newest checkpoint in OUTPUT_DIR"
@@ -124,9 +140,17 @@ def exit_code_of(job: Callable[[], None]) -> int:
 
 
 def _tell(message: str) -> None:
-    """To the log and, before there is one, to stderr."""
+    """An error, to the log and, before there is one, to stderr."""
     if get_logger().handlers:
         get_logger().error("error: %s", message)
         return
     place = f" in process {distributed.rank()}" if distributed.world_size() > 1 else ""
     print_block(f"error{place}", message)
+
+
+def _say(message: str) -> None:
+    """What is no error, to the log and, before there is one, to stderr; from the main process alone."""
+    if get_logger().handlers:
+        get_logger().info("%s", message)
+    elif distributed.is_main():
+        print_block("stopped", message)

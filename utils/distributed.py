@@ -22,6 +22,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from utils.farewell import Farewell
+
 Value = TypeVar("Value")
 
 # Texts by which NCCL and gloo say that the other end of a connection has gone, not that we made a mistake.
@@ -41,6 +43,10 @@ PEER_LOSS_MARKS = (
 # The name changed in torch 2.15; buffers are ignored altogether, so both mean the same here.
 _KNOWN_SWITCHES = inspect.signature(DistributedDataParallel).parameters
 _BUFFER_SWITCH = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN_SWITCHES else "broadcast_buffers"
+
+
+_farewell: Farewell | None = None
+"""Of the process group that `initialise` has joined."""
 
 
 class PeerLostError(RuntimeError):
@@ -107,10 +113,29 @@ def initialise(device_type: str, timeout_seconds: float, backend: str = "") -> N
         raise PeerLostError(
             f"the processes of this run did not all meet within {timeout_seconds:.0f} s"
         ) from error
+    global _farewell
+    _farewell = Farewell(dist.distributed_c10d._get_default_store(), world_size())
+
+
+def announce_end(code: int) -> None:
+    """Tell the other processes that this one is about to leave with exit code `code`, which is why they will
+    lose contact with it.
+    """
+    if _farewell is not None:
+        _farewell.announce(code)
+
+
+def announced_end() -> int:
+    """The exit code that another process has announced; 0 when none has, as when it was lost."""
+    return 0 if _farewell is None else _farewell.announced()
 
 
 def shutdown() -> None:
     """Leave the process group, if there is one."""
+    global _farewell
+    if _farewell is not None:
+        _farewell.close()
+        _farewell = None
     if is_initialised():
         dist.destroy_process_group()
 
@@ -123,6 +148,8 @@ def leave(code: int, *, in_order: bool) -> None:
     """
     if not is_initialised():
         return
+    if _farewell is not None and is_main() and _farewell.announced():
+        _farewell.wait_until_heard()
     if in_order:
         shutdown()
         return

@@ -8,11 +8,13 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.multiprocessing as multiprocessing
 
+from runs.evaluate import Evaluator
 from runs.process import EXIT_PEER_LOST
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, held_at, start_run
@@ -64,6 +66,37 @@ def test_a_signal_to_one_process_stops_all_of_them_after_the_same_step(
     assert all(
         torch.equal(torch.as_tensor(value), torch.as_tensor(theirs[name])) for name, value in ours.items()
     )
+
+
+@pytest.mark.parametrize("signalled", [0, 1])
+def test_a_signal_to_one_process_in_a_validation_stops_all_of_them(pairs_of: Pairs, signalled: int) -> None:
+    def lay_trap() -> None:
+        evaluate = Evaluator.__call__
+
+        def disturbed(self: Evaluator, data: Any, label: str) -> Any:
+            if distributed.rank() == signalled:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return evaluate(self, data, label)
+
+        Evaluator.__call__ = disturbed  # type: ignore[method-assign]
+
+    run = start_run(pairs_of(OPTIMIZER__MAX_EPOCH="1"), 2, lay_trap)
+    assert run.codes() == [EXIT_PREEMPTED] * 2, run.text()
+    assert "lost contact" not in run.text()
+
+
+def test_a_failure_of_one_process_is_no_loss_to_the_others(pairs_of: Pairs) -> None:
+    def lay_trap() -> None:
+        def failing(self: Evaluator, data: Any, label: str) -> Any:
+            if distributed.rank() == 0:
+                raise FloatingPointError("scores that are no numbers")
+            return distributed.gather(0)
+
+        Evaluator.__call__ = failing  # type: ignore[method-assign]
+
+    run = start_run(pairs_of(OPTIMIZER__MAX_EPOCH="1"), 2, lay_trap)
+    assert run.codes() == [1, 1], run.text()
+    assert "scores that are no numbers" in run.text() and "Look at that machine" not in run.text()
 
 
 @pytest.mark.slow
