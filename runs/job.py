@@ -37,16 +37,24 @@ from utils.logging import get_logger, start_logging, stop_logging
 from utils.reproducibility import seed_everything
 from utils.stopping import StopSignals
 
+OUTSIDE_OF_TRAINING = "stopped as asked: the same command goes on from the newest checkpoint, if there is one"
+
 Splits = Mapping[str, AnnotatedSplit]
 
 
 def run_job(invocation: Invocation) -> int:
     """Run this process's part of the invocation; returns the exit code."""
-    try:
-        code = exit_code_of(lambda: _run(invocation))
-    finally:
-        stop_logging()
-    distributed.leave(code, in_order=code not in (EXIT_FAILED, EXIT_PEER_LOST))
+    with StopSignals() as signals:  # also while leaving: a launcher repeats what a scheduler sends
+
+        def run() -> None:
+            with signals.raising(OUTSIDE_OF_TRAINING):
+                _run(invocation)
+
+        try:
+            code = exit_code_of(run)
+        finally:
+            stop_logging()
+        distributed.leave(code, in_order=code not in (EXIT_FAILED, EXIT_PEER_LOST))
     return code
 
 

@@ -22,6 +22,7 @@ from runs.config import RunConfig
 from runs.preflight import check_paths
 from utils.fork_server import start_fork_server
 from utils.huge_pages import prefer_huge_pages
+from utils.stopping import leaving_at_once
 
 
 def main(arguments: list[str]) -> int:
@@ -31,9 +32,10 @@ def main(arguments: list[str]) -> int:
         invocation = parse_command(arguments, description=__doc__ or "")
         check_paths(invocation.config)
         _start_imports_of_workers(invocation.config)
-        from runs.launch import launch  # torch is imported only now: mistakes are told before
+        with leaving_at_once():
+            from runs.launch import launch  # torch is imported only now: mistakes are told before
 
-        return launch(invocation, arguments)
+            return launch(invocation, arguments)
 
 
 def _start_imports_of_workers(config: RunConfig) -> None:

@@ -19,8 +19,29 @@ ECHO_SECONDS = 2.0
 ANNOUNCEMENT = b"\nstopping: finishing this step and saving (Ctrl-C again stops at once)\n"
 
 
-class RunStopped(Exception):  # noqa: N818 -- not an error: the run did as it was told
-    """The run was asked to stop and has saved its state; `exit_code` is what to leave with."""
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Inside, SIGTERM and SIGUSR1 end the process there and then, with their code: for imports, after which
+    an exception would leave modules half made, and before which there is nothing to save.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"stopped as asked: the same command begins, or goes on\n")
+        os._exit(EXIT_PREEMPTED)
+
+    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class RunStopped(BaseException):
+    """The run was asked to stop and has saved its state; `exit_code` is what to leave with.
+
+    It may come at any moment, like KeyboardInterrupt, so that no `except Exception` on its way may take it.
+    """
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -77,7 +98,9 @@ class StopSignals:
 
     def _raise_if_told_to(self) -> None:
         if self._message is not None and self.received is not None:
-            raise RunStopped(self._message, self.code)
+            # Once: a launcher passes on what a scheduler has sent to everybody, and leaving takes a moment.
+            message, self._message = self._message, None
+            raise RunStopped(message, self.code)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:

@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 
+from runs import job
 from runs.evaluate import Evaluator
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, start_run
@@ -287,6 +288,18 @@ def test_a_tracker_hears_of_the_test_and_is_closed_at_the_end(pairs_of: Pairs, t
     assert identity not in pairs["OUTPUT_DIR"] and len(identity) == 16
     assert {"train/loss", "validation/top1", "test/top1"} <= set(names)
     assert names.count("finish") == 1 and names[-1] == "finish"
+
+
+@pytest.mark.parametrize("part", ["build_task", "write_training_report"])
+def test_a_signal_outside_of_training_ends_the_run_with_its_code(pairs_of: Pairs, part: str) -> None:
+    def lay_trap() -> None:
+        setattr(job, part, lambda *arguments: os.kill(os.getpid(), signal.SIGTERM))
+
+    pairs = pairs_of(OPTIMIZER__MAX_EPOCH="1")
+    run = start_run(pairs, before=lay_trap)
+    assert run.codes() == [EXIT_PREEMPTED], run.text()
+    assert "stopped as asked" in run.text() and "Traceback" not in run.text()
+    assert start_run(pairs).codes() == [0]
 
 
 def test_a_signal_in_the_test_ends_it_and_it_is_done_again(pairs_of: Pairs) -> None:

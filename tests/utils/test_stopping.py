@@ -9,7 +9,7 @@ import time
 import pytest
 
 from utils import stopping
-from utils.stopping import EXIT_INTERRUPTED, EXIT_PREEMPTED, StopSignals
+from utils.stopping import EXIT_INTERRUPTED, EXIT_PREEMPTED, RunStopped, StopSignals, leaving_at_once
 from utils.stopwatch import Stopwatch
 
 
@@ -46,6 +46,35 @@ def test_forked_workers_ignore_the_signals() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             os._exit(7 if signals.received is None else 8)
         assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == 7
+
+
+def test_a_repeated_signal_does_not_disturb_the_leaving() -> None:
+    left = []
+    with pytest.raises(RunStopped) as caught, StopSignals() as signals, signals.raising("as asked"):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            left.append("in order")
+    assert left and caught.value.exit_code == EXIT_PREEMPTED
+
+
+def test_a_stop_is_no_error_that_somebody_may_take() -> None:
+    with pytest.raises(RunStopped), StopSignals() as signals, signals.raising("as asked"):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception:  # noqa: BLE001  # what retries after any error of a store of videos
+            pytest.fail("taken for an error")
+
+
+def test_a_signal_while_importing_ends_the_process_with_its_code() -> None:
+    child = os.fork()
+    if child == 0:
+        with leaving_at_once():
+            os.kill(os.getpid(), signal.SIGUSR1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == EXIT_PREEMPTED
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
 
 
 def test_stopwatch_adds_up_by_name() -> None:
