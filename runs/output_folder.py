@@ -9,7 +9,6 @@ another configuration is refused: nothing is ever overwritten silently.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -22,6 +21,8 @@ from runs.config import RunConfig, load_run_config
 from utils.checkpoint import write_text_atomically
 from utils.checkpoint_folder import CheckpointFolder
 from utils.config import ConfigError, to_dict, to_yaml
+from utils.locking import LocksUnsupportedError, try_lock
+from utils.logging import get_logger
 
 LOCK_NAME = ".lock"
 # Keys that may differ between a run and its continuation: they do not change what is learnt or measured, or
@@ -137,8 +138,12 @@ class OutputFolder:
     def _lock(self) -> TextIO:
         lock = (self.root / LOCK_NAME).open("a+", encoding="utf-8")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            locked = try_lock(lock)
+        except LocksUnsupportedError as error:
+            text = "%s cannot be locked (%s): see to it yourself that no second run writes there meanwhile"
+            get_logger().warning(text, self.root, error)
+            return lock
+        if not locked:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
             lock.close()
@@ -146,7 +151,7 @@ class OutputFolder:
                 f"another run is writing to {self.root} ({holder})",
                 key="OUTPUT_DIR",
                 remedy="wait for its end, or choose another folder",
-            ) from error
+            )
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()

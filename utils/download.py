@@ -32,11 +32,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from utils.checksum import record_sha256, recorded_sha256, sha256_of
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: two downloads of one file at once are then not noticed
-    fcntl = None  # type: ignore[assignment]
+from utils.locking import LocksUnsupportedError, try_lock
 
 OpenResponse = Callable[[Mapping[str, str], float], http.client.HTTPResponse]
 """(request headers, time-out in seconds) -> the response whose body is the file."""
@@ -213,8 +209,7 @@ class _PartialFile:
     def locked(self) -> Iterator[None]:
         """Holds the part for this process; others (the processes of one run) wait until it is let go."""
         with self.path.open("ab") as stream:
-            if fcntl is not None:
-                self._wait_for_lock(stream)
+            self._wait_for_lock(stream)
             try:
                 yield
             finally:
@@ -223,10 +218,11 @@ class _PartialFile:
 
     def _wait_for_lock(self, stream: BinaryIO) -> None:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{self.path} is being written by another process: waiting for it", file=sys.stderr)
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            if not try_lock(stream):
+                print(f"{self.path} is being written by another process: waiting for it", file=sys.stderr)
+                try_lock(stream, wait=True)
+        except LocksUnsupportedError as error:
+            print(f"{self.path} cannot be locked ({error}): let one process write it", file=sys.stderr)
 
 
 def _receive_all(

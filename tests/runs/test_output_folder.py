@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,17 @@ def test_a_second_run_is_kept_out_while_the_first_one_writes(tmp_path: Path) -> 
         folder.open(config)
     lock.close()
     folder.open(config).close()
+
+
+def test_a_file_system_without_locks_is_used_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unsupported(*arguments: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    OutputFolder(tmp_path).open(load_run_config(None)).close()
+    assert "cannot be locked (Function not implemented)" in caplog.text
 
 
 def test_auto_resume_off_refuses_a_folder_with_checkpoints(tmp_path: Path) -> None:

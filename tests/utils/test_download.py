@@ -1,5 +1,6 @@
 """utils/download.py against a server on the loopback interface that misbehaves."""
 
+import errno
 import hashlib
 import threading
 import time
@@ -219,6 +220,18 @@ def test_a_second_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
         fcntl.flock(stream, fcntl.LOCK_EX)
         threading.Timer(0.2, stream.close).start()
         assert download_file(f"{server.address}/file", tmp_path / "file", settings=QUICK) == DIGEST
+
+
+def test_a_folder_without_locks_takes_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unsupported(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("utils.locking.fcntl.flock", unsupported)
+    with serve({"/file": Served(BODY)}) as server:
+        assert download_file(f"{server.address}/file", tmp_path / "file", settings=QUICK) == DIGEST
+    assert "cannot be locked (No locks available)" in capsys.readouterr().err
 
 
 def test_an_existing_file_is_held_to_its_recorded_hash(tmp_path: Path) -> None:
