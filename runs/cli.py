@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 from runs.config import RunConfig, resolve_run_config
 from utils.config import ConfigError, list_keys, to_yaml
+from utils.disk import disk_full_text, is_disk_full
 from utils.stopping import EXIT_INTERRUPTED
 
 EXIT_BAD_INPUT = 2
@@ -153,7 +154,8 @@ def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Turn errors that people can mend into one block of text on stderr and exit code 2.
 
     `ConfigError` always; further exception types (an unreadable annotation, a failed download) as given.
-    Ctrl-C ends the command with "interrupted" and 130. Anything else is a defect and keeps its traceback.
+    Ctrl-C ends the command with "interrupted" and 130, a full disk with a line that says so and 1. Anything
+    else is a defect and keeps its traceback.
     """
     expected: tuple[type[Exception], ...] = (ConfigError, *kinds)
     try:
@@ -166,3 +168,8 @@ def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
         if is_first_process():
             print("interrupted", file=sys.stderr, flush=True)
         raise SystemExit(EXIT_INTERRUPTED) from None
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        print_block("error", disk_full_text(error))
+        raise SystemExit(1) from None

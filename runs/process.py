@@ -19,6 +19,7 @@ from runs.train import NonFiniteLossError
 from utils import distributed
 from utils.checkpoint import CheckpointError
 from utils.config import ConfigError
+from utils.disk import disk_full_text, is_disk_full
 from utils.logging import get_logger
 from utils.precision import allow_tf32
 from utils.reproducibility import deterministic_kernels, seed_everything
@@ -135,6 +136,11 @@ def _exit_code_of(job: Callable[[], None]) -> int:
             "accumulated, results stay the same; TASK_TYPE retrieval compares all pairs of a batch and takes "
             "none), TRAIN.ACTIVATION_CHECKPOINTING True, or a smaller TEST.BATCH_SIZE"
         )
+        return EXIT_FAILED
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        _tell(disk_full_text(error) + ": it goes on from the newest checkpoint in OUTPUT_DIR")
         return EXIT_FAILED
     return 0
 

@@ -12,7 +12,6 @@ keep and which to start from.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
@@ -25,12 +24,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from utils.disk import is_disk_full
+
 SEAL_PREFIX = b"sha256:"
 SEAL_LENGTH = len(SEAL_PREFIX) + 64
 SEAL_LENGTH_FIELD = SEAL_LENGTH.to_bytes(2, "little")
 _BLOCK_BYTES = 1 << 20
 PLAIN_TYPES = (str, int, float, bool, type(None))
-DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What torch.load raises on damaged or foreign files, by experience.
 _UNREADABLE = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, IndexError)
 
@@ -58,7 +58,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> int:
         _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        if error.errno in DISK_FULL_ERRORS:
+        if is_disk_full(error):
             raise CheckpointError(_disk_full_message(path, len(sealed), error)) from error
         raise CheckpointError(f"cannot write checkpoint {path}: {error.strerror}") from error
     return len(sealed)

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,7 +36,7 @@ def start_logging(log_file: Path | None, process: int = 0) -> None:
     form = logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S")
     handlers: list[logging.Handler] = [ConsoleHandler()]
     if log_file is not None and process == 0:
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
+        handlers.append(LogFile(log_file, encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(form)
         logger.addHandler(handler)
@@ -59,6 +60,22 @@ class ConsoleHandler(logging.Handler):
         """Write one message."""
         tqdm.write(self.format(record), file=sys.stdout)
         sys.stdout.flush()
+
+
+class LogFile(logging.FileHandler):
+    """A text log. Where it cannot be written, as on a full disk, the console still has every line; whoever
+    writes what matters there will meet the same error and end the run.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Leave a line out that the file cannot take."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, whatever of it has been written."""
+        with suppress(OSError):
+            super().close()
 
 
 class MetricsFile:

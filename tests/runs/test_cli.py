@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,14 @@ class TestErrors:
         assert capsys.readouterr().err == "error: no such list\n"
         with pytest.raises(ZeroDivisionError), readable_errors(FileNotFoundError):
             raise ZeroDivisionError
+
+    def test_a_full_disk_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as caught, readable_errors():
+            raise OSError(errno.ENOSPC, "No space left on device", "index.npy")
+        assert caught.value.code == 1
+        assert "no room left for index.npy (No space left on device)" in capsys.readouterr().err
+        with pytest.raises(OSError, match="Input/output"), readable_errors():
+            raise OSError(errno.EIO, "Input/output error")
 
     def test_other_processes_are_silent(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

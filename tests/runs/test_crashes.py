@@ -28,6 +28,7 @@ from tests.runs.tiny_runs import STEPS, held_at, start_run
 from utils import checkpoint
 from utils.checkpoint import read_checkpoint, serialise
 from utils.checkpoint_folder import CheckpointFolder
+from utils.logging import LogFile, MetricsFile, get_logger
 
 CHECKPOINT_BYTES = 5_200_000
 KEPT = ("kind", "step", "loss", "learning_rate", "gradient_norm", "top1", "videos")
@@ -148,6 +149,29 @@ def test_full_disk_keeps_the_previous_checkpoint_and_says_what_to_do(pairs_of: P
     found = folder.newest_valid()
     assert found is not None and found.state["progress"]["step"] == 2
     assert folder.remove_partial_files() == []
+    again = start_run(pairs)
+    assert again.codes() == [0] and "resumed after step 2 of" in again.text()
+
+
+def test_a_disk_that_is_full_between_two_checkpoints_is_told(pairs_of: Pairs) -> None:
+    def lay_trap() -> None:
+        write = MetricsFile.write
+
+        def fill(self: MetricsFile, kind: str, step: int, values: dict[str, Any]) -> None:
+            if step == 3:
+                for handler in get_logger().handlers:
+                    if isinstance(handler, LogFile):
+                        handler.setStream(Path("/dev/full").open("a"))  # noqa: SIM115
+                self.path = Path("/dev/full")
+            write(self, kind, step, values)
+
+        MetricsFile.write = fill  # type: ignore[method-assign, assignment]
+
+    pairs = pairs_of(OPTIMIZER__MAX_EPOCH="2")
+    run = start_run(pairs, 2, lay_trap)
+    assert run.codes() == [1, 1], run.text()
+    assert "no room left (No space left on device)" in run.text(), run.text()
+    assert "Traceback" not in run.text() and "Look at that machine" not in run.text(), run.text()
     again = start_run(pairs)
     assert again.codes() == [0] and "resumed after step 2 of" in again.text()
 
