@@ -82,8 +82,9 @@ class DistConfig:
     spatial_cls_token_init_as_zero: bool = False
     """Whether the learned spatial query starts at zero instead of small random values."""
     temporal_encoder: Literal["conv", "tada", "none"] = "conv"
-    """conv: plain convolutions; tada: temporally-adaptive ones in each frame (TAdaConv); none: no temporal
-    encoder, so that the integration branch alone sees time."""
+    """conv: plain convolutions; tada: temporally-adaptive ones in each frame (TAdaConv), which normalise over
+    the clips of a forward pass, of all processes; none: no temporal encoder, so that the integration branch
+    alone sees time."""
     exchange_to_temporal: bool = True
     """Whether the temporal encoder gets messages from the integration branch."""
     exchange_to_integration: bool = True

@@ -21,6 +21,7 @@ from runs.build_data import build_timetable, load_splits, micro_batch_size
 from runs.build_model import load_weights
 from runs.build_task import build_task
 from runs.cli import Invocation
+from runs.clips_together import check_clips_together, tell_clips_together
 from runs.config import RunConfig
 from runs.list_digests import lists_sha256, videos_sha256
 from runs.output_folder import OutputFolder, differences_of_position
@@ -174,6 +175,7 @@ def _train(place: Workplace, task: Task, splits: Splits) -> Trainer:
     validated = videos_sha256(splits["validation"])
     trainer = build_trainer(place, task, splits["train"], validate, validated)
     _start_or_resume(place, trainer, task)
+    tell_clips_together(place.config)
     keep_frozen_weights(place, task.network.model)
     try:
         trainer.run()
@@ -193,6 +195,8 @@ def _start_or_resume(place: Workplace, trainer: Trainer, task: Task) -> None:
     if found is not None:
         for message in found.passed_over:
             logger.warning("passed over: %s", message)
+        trainer.state.check_origin(found.state, str(found.path))
+        check_clips_together(config, found)
         trainer.resume(found)
         total = trainer.timetable.total_steps
         logger.info("resumed after step %d of %d from %s", trainer.progress.step, total, found.path)

@@ -133,8 +133,9 @@ def _exit_code_of(job: Callable[[], None]) -> int:
     except torch.cuda.OutOfMemoryError as error:
         _tell(
             f"{str(error).splitlines()[0]} Remedies: a smaller TRAIN.MICRO_BATCH_SIZE (gradients are "
-            "accumulated, results stay the same; TASK_TYPE retrieval compares all pairs of a batch and takes "
-            "none), TRAIN.ACTIVATION_CHECKPOINTING True, or a smaller TEST.BATCH_SIZE"
+            "accumulated, results stay the same but for TEMPORAL_ENCODER tada, which normalises over those "
+            "clips; TASK_TYPE retrieval compares all pairs of a batch and takes none), "
+            "TRAIN.ACTIVATION_CHECKPOINTING True, or a smaller TEST.BATCH_SIZE"
         )
         return EXIT_FAILED
     except OSError as error:

@@ -20,7 +20,7 @@ class TrainConfig:
     """Clips of one optimizer step over all processes."""
     micro_batch_size: int | None = None
     """Clips per process and forward pass; gradients are accumulated up to TRAIN.BATCH_SIZE. null: all
-    at once."""
+    at once. DIST.TEMPORAL_ENCODER tada normalises over what all processes take at once."""
     num_folds: int = 1
     """Passes over the data joined into one loop between evaluations and checkpoints."""
     eval_period: int = 1
