@@ -142,7 +142,7 @@ def build_schedule(settings: OptimizerConfig, batch_size: int) -> LearningRateSc
         policy=settings.lr_policy,
         warmup_epochs=settings.warmup_epochs,
         warmup_start_lr=settings.warmup_start_lr * scale,
-        min_lr=settings.min_lr,
+        min_lr=settings.min_lr * scale,
         half_period=settings.cosine_half_period,
     )
 

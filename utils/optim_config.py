@@ -19,7 +19,8 @@ class OptimizerConfig:
     new_net_lrmult: float = 10.0
     """Learning rate of newly added weights, as a multiple of OPTIMIZER.BASE_LR."""
     adjust_lr: bool = False
-    """Scale both ends of the learning rate linearly with TRAIN.BATCH_SIZE / 256."""
+    """Scale the whole course of the learning rate linearly with TRAIN.BATCH_SIZE / 256: WARMUP_START_LR,
+    BASE_LR and MIN_LR."""
     lr_policy: Literal["cosine", "cosine_wave", "constant"] = "cosine"
     """Course after the warm-up: cosine falls to OPTIMIZER.MIN_LR at the last epoch; cosine_wave falls in
     OPTIMIZER.COSINE_HALF_PERIOD epochs, and rises again."""

@@ -62,11 +62,12 @@ def test_rates_and_decays_of_the_configuration_reach_the_groups(config_of: Confi
     assert not any(name.startswith("model.clip.") for group in groups for name in group["names"])
 
 
-def test_adjust_lr_scales_both_ends_with_the_batch(config_of: ConfigOf) -> None:
+def test_adjust_lr_scales_the_whole_course_with_the_batch(config_of: ConfigOf) -> None:
     rates = {"OPTIMIZER__BASE_LR": "1.0e-3", "OPTIMIZER__WARMUP_START_LR": "1.0e-5"}
+    rates["OPTIMIZER__MIN_LR"] = "1.0e-4"
     plain = build_schedule(config_of(**rates).optimizer, 64)
     scaled = build_schedule(config_of(**rates, OPTIMIZER__ADJUST_LR="true").optimizer, 64)
-    for epoch in (0.0, 0.5, 2.0):
+    for epoch in (0.0, 0.5, 2.0, 4.0):
         assert scaled.at(epoch) == pytest.approx(plain.at(epoch) / 4)
 
 
