@@ -31,6 +31,7 @@ class Leaf:
 
 Tree: TypeAlias = "dict[str, Leaf | Tree]"
 
+_SCALAR_TYPES = (type(None), bool, int, float, str)
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 
 
@@ -120,6 +121,8 @@ def _leaf_of(node: yaml.Node, name: str, from_command_line: bool) -> Leaf:
         value = _CONSTRUCTOR.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"value {node.value!r} cannot be read: {error}", source=source) from error
+    if not isinstance(value, _SCALAR_TYPES):  # a date, for one: what is written is what is meant
+        value = node.value
     return Leaf(value, node.value, source, from_command_line)
 
 

@@ -115,6 +115,8 @@ class TestValues:
             ("INNER.RATE", "3", 3.0),
             ("INNER.SIZES", "[8]", (8,)),
             ("OPTIONS.A.B", "1", {"A": {"B": 1}}),
+            ("OPTIONS.SINCE", "2026-01-01", {"SINCE": "2026-01-01"}),  # YAML has dates, checkpoints have not
+            ("OPTIONS.DAYS", "[2026-01-01 12:00:00]", {"DAYS": ("2026-01-01 12:00:00",)}),
         ],
     )
     def test_overrides_are_checked_against_the_type(self, key: str, text: str, value: object) -> None:
