@@ -50,6 +50,7 @@ def build_network(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     _check_lengths(config, network.model)
+    _check_crops(config, network.model)
     _checkpoint_activations(config, network.model)
     return network
 
@@ -66,6 +67,7 @@ def build_retriever(config: RunConfig, device: torch.device) -> Retriever:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     _check_lengths(config, network.model)
+    _check_crops(config, network.model)
     _checkpoint_activations(config, network.model)
     return network
 
@@ -134,6 +136,12 @@ def _check_lengths(config: RunConfig, model: VideoModel) -> None:
                 key=f"DATA.{key}",
                 remedy=f"take at most {most * data.sparse_sample_alpha} frames",
             )
+
+
+def _check_crops(config: RunConfig, model: VideoModel) -> None:
+    """Against the patches of the CLIP that is there: not every name tells them, as a file's does not."""
+    keys = ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE") if config.train.enable else ("TEST_CROP_SIZE",)
+    config.check_crops(model.clip.architecture.patch_size, keys)
 
 
 def _checkpoint_activations(config: RunConfig, model: VideoModel) -> None:

@@ -179,15 +179,19 @@ class RunConfig:
             require(not applies, key, reason, "set it to 0, or change the other")
 
     def _check_crops(self) -> None:
-        patch, architecture = self.video.backbone.patch_size, self.video.backbone.meta_arch_name
-        if patch is None:
-            return
-        for key in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
+        patch = self.video.backbone.patch_size
+        if patch is not None:
+            self.check_crops(patch, ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"))
+
+    def check_crops(self, patch: int, keys: Sequence[str]) -> None:
+        """Raises ConfigError for those keys of DATA that give crops which are not whole patches."""
+        for key in keys:
             size = getattr(self.data, key.lower())
             require(
                 size % patch == 0,
                 f"DATA.{key}",
-                f"{size} pixels cannot be cut into the {patch}-pixel patches of {architecture}",
+                f"{size} pixels cannot be cut into the {patch}-pixel patches of "
+                f"{self.video.backbone.meta_arch_name}",
                 f"take a multiple of {patch}, such as {max(1, size // patch) * patch}",
             )
 

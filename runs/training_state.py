@@ -126,8 +126,8 @@ class TrainingState:
         self._restore_random(state["random"])
 
     def check_origin(self, state: Mapping[str, Any], source: str) -> None:
-        """Raises, naming `source`: CheckpointError where its run froze other weights than this one, ConfigError
-        where it read other lists.
+        """Raises, naming `source`: CheckpointError where its run froze other weights than this one,
+        ConfigError where it read other lists.
         """
         if state.get("format") != FORMAT:
             raise CheckpointError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from datasets.annotations import AnnotationError
 from datasets.batch import VideoBatch
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
+from models.tiny_architectures import TINY_ARCHITECTURES
 from runs.build import build_schedule, build_trackers, build_workplace, group_settings
 from runs.build_augmentation import build_flip
 from runs.build_data import (
@@ -23,7 +25,7 @@ from runs.build_data import (
     load_test_split,
     micro_batch_size,
 )
-from runs.build_model import build_network, check_normalisation
+from runs.build_model import build_network, build_retriever, check_normalisation
 from runs.config import RunConfig, load_run_config
 from runs.output_folder import OutputFolder
 from tests.runs.conftest import Pairs
@@ -60,6 +62,27 @@ def test_rates_and_decays_of_the_configuration_reach_the_groups(config_of: Confi
     assert {"model.branch.proj", "model.branch.stem.weight"} <= set(groups[0]["names"])
     assert "model.branch.video_query" in groups[1]["names"]
     assert not any(name.startswith("model.clip.") for group in groups for name in group["names"])
+
+
+@pytest.mark.parametrize("task", ["classification", "retrieval"])
+def test_crops_fit_an_architecture_that_a_file_describes(
+    config_of: ConfigOf, tmp_path: Path, task: str
+) -> None:
+    """Whose name, unlike ViT-B-16, does not tell its patches."""
+    sizes = tmp_path / "sizes.json"
+    sizes.write_text(json.dumps(TINY_ARCHITECTURES["tiny-test"]))
+    plain = {"VIDEO__BACKBONE__META_ARCH_NAME": str(sizes), "AUGMENTATION__MIXUP__ENABLE": "false"}
+    plain |= {"AUGMENTATION__CUTMIX__ENABLE": "false", "TEST__NUM_ENSEMBLE_VIEWS": "1", "TASK_TYPE": task}
+
+    def build(**changes: str) -> object:
+        config = config_of(**plain, **changes)
+        return build_retriever(config, CPU) if task == "retrieval" else build_network(config, [["a"]], CPU)
+
+    build()
+    build(DATA__TRAIN_CROP_SIZE="40", TRAIN__ENABLE="false")  # nothing is cropped to that
+    for key in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
+        with pytest.raises(ConfigError, match=rf"DATA.{key}: 40 pixels cannot be cut into the \d+-pixel"):
+            build(**{f"DATA__{key}": "40", "DATA__TEST_SCALE": "40"})
 
 
 def test_adjust_lr_scales_the_whole_course_with_the_batch(config_of: ConfigOf) -> None:
