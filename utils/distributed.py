@@ -45,8 +45,8 @@ _KNOWN_SWITCHES = inspect.signature(DistributedDataParallel).parameters
 _BUFFER_SWITCH = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN_SWITCHES else "broadcast_buffers"
 
 
-_farewell: Farewell | None = None
-"""Of the process group that `initialise` has joined."""
+_farewells: list[Farewell] = []
+"""Of the process group that `initialise` has joined: one, or none."""
 
 
 class PeerLostError(RuntimeError):
@@ -113,29 +113,26 @@ def initialise(device_type: str, timeout_seconds: float, backend: str = "") -> N
         raise PeerLostError(
             f"the processes of this run did not all meet within {timeout_seconds:.0f} s"
         ) from error
-    global _farewell
-    _farewell = Farewell(dist.distributed_c10d._get_default_store(), world_size())
+    _farewells.append(Farewell(dist.distributed_c10d._get_default_store(), world_size()))
 
 
 def announce_end(code: int) -> None:
     """Tell the other processes that this one is about to leave with exit code `code`, which is why they will
     lose contact with it.
     """
-    if _farewell is not None:
-        _farewell.announce(code)
+    for farewell in _farewells:
+        farewell.announce(code)
 
 
 def announced_end() -> int:
     """The exit code that another process has announced; 0 when none has, as when it was lost."""
-    return 0 if _farewell is None else _farewell.announced()
+    return max((farewell.announced() for farewell in _farewells), default=0)
 
 
 def shutdown() -> None:
     """Leave the process group, if there is one."""
-    global _farewell
-    if _farewell is not None:
-        _farewell.close()
-        _farewell = None
+    while _farewells:
+        _farewells.pop().close()
     if is_initialised():
         dist.destroy_process_group()
 
@@ -148,8 +145,9 @@ def leave(code: int, *, in_order: bool) -> None:
     """
     if not is_initialised():
         return
-    if _farewell is not None and is_main() and _farewell.announced():
-        _farewell.wait_until_heard()
+    if is_main() and announced_end():
+        for farewell in _farewells:
+            farewell.wait_until_heard()
     if in_order:
         shutdown()
         return

@@ -60,11 +60,11 @@ class Farewell:
     def _ask(self) -> int:
         with self._lock:
             try:
-                if not self._code and self._store.check([_CODE]):
+                if not self._code and not self._over.is_set() and self._store.check([_CODE]):
                     self._code = int(self._store.get(_CODE))
                     self._store.add(_INFORMED, 1)
             except RuntimeError:  # the store is gone, and what it had not said before is not to be known
-                pass
+                self._over.set()
             return self._code
 
     def _all_know(self) -> bool:
