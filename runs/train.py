@@ -93,6 +93,8 @@ class Trainer:
         lists have changed.
         """
         self.state.restore(found.state, str(found.path))
+        if self.progress.step:  # a run that only closes its last loop saves the rate of its last step again
+            self._set_rate_of(self.progress.step - 1)
         if distributed.is_main() and self.progress.best_step == self.progress.step:
             self.checkpoints.point_best_to(found.path)  # the run may have died between the file and this
         self.watch.resumed(self.progress)
@@ -125,7 +127,7 @@ class Trainer:
 
     def _take_step(self, batches: Sequence[Any], signals: StopSignals) -> None:
         step = self.progress.step
-        set_learning_rate(self.step.optimizer, self.schedule.at(self.timetable.epoch_at(step)))
+        self._set_rate_of(step)
         makers = [
             lambda batch=batch, number=number: self.prepare(batch, step, number)
             for number, batch in enumerate(batches)
@@ -141,6 +143,9 @@ class Trainer:
             self._stop(stop_code)
         if self._saves_inside_loop():
             self.save()
+
+    def _set_rate_of(self, step: int) -> None:
+        set_learning_rate(self.step.optimizer, self.schedule.at(self.timetable.epoch_at(step)))
 
     def _saves_inside_loop(self) -> bool:
         """Whether TRAIN.CHECKPOINT_STEPS asks for one here that the end of the loop does not write."""

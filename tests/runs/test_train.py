@@ -241,6 +241,16 @@ def test_changed_lists_are_wrong_input(tmp_path: Path, change: dict, what: str) 
         trainer.state.restore({**trainer.state.capture(), **change}, "x.pt")
 
 
+def test_a_run_that_resumes_at_its_end_saves_what_it_found(tmp_path: Path) -> None:
+    toy_trainer(tmp_path).run()
+    resumed = toy_trainer(tmp_path)
+    found = resumed.checkpoints.newest_valid()
+    assert found is not None
+    resumed.resume(found)
+    groups = resumed.state.capture()["optimizer"]["param_groups"]
+    assert groups == found.state["optimizer"]["param_groups"] and 0 < groups[0]["lr"] < 1e-3
+
+
 def test_a_best_score_belongs_to_its_validation_list(tmp_path: Path) -> None:
     trainer = toy_trainer(tmp_path)
     trainer.state.restore(trainer.state.capture() | {"validation_sha256": "0" * 64}, "x.pt")
