@@ -68,13 +68,14 @@ def test_a_stop_is_no_error_that_somebody_may_take() -> None:
 
 
 def test_a_signal_while_importing_ends_the_process_with_its_code() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
     child = os.fork()
     if child == 0:
         with leaving_at_once():
             os.kill(os.getpid(), signal.SIGUSR1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == EXIT_PREEMPTED
-    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGUSR1) == before
 
 
 def test_stopwatch_adds_up_by_name() -> None:

@@ -75,7 +75,7 @@ def test_videos_in_shards_are_found_by_the_same_rule(place: str, there: str, pat
     records = [VideoRecord(path, (1,)), VideoRecord("b", (1,))]
     located = locate_videos(records, root, "val", NAMES, "mp4")
     assert [record.path for record in located.records] == [there, "b.mp4"]
-    assert located.missing == ("b",)
+    assert located.missing == ("b.mp4",)
     with pytest.raises(
         AnnotationError, match=r"shards of .*shards hold 2 videos, the first being train/a\.mp4"
     ):
