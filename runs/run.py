@@ -28,6 +28,8 @@ from utils.stopping import leaving_at_once
 def main(arguments: list[str]) -> int:
     """Run the command; returns its exit code."""
     prefer_huge_pages()
+    # where process 0 is gone, torch would print a stack of its own for every question to it
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with readable_errors():
         invocation = parse_command(arguments, description=__doc__ or "")
         check_paths(invocation.config)

@@ -47,6 +47,8 @@ _BUFFER_SWITCH = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN_SWIT
 
 _farewells: list[Farewell] = []
 """Of the process group that `initialise` has joined: one, or none."""
+_losses: list[str] = []
+"""What was said of peers that were lost: nothing can be taken down in order with them afterwards."""
 
 
 class PeerLostError(RuntimeError):
@@ -138,8 +140,8 @@ def shutdown() -> None:
 
 
 def leave(code: int, *, in_order: bool) -> None:
-    """Leave the process group at the end of the process; after a failure (not in order) end the process with
-    `code`.
+    """Leave the process group at the end of the process; after a failure (not in order), or with a peer lost,
+    end the process with `code`.
 
     Threads that wait for a peer which is gone would keep the interpreter from ending, or abort it.
     """
@@ -148,7 +150,7 @@ def leave(code: int, *, in_order: bool) -> None:
     if is_main() and announced_end():
         for farewell in _farewells:
             farewell.wait_until_heard()
-    if in_order:
+    if in_order and not _losses:
         shutdown()
         return
     sys.stdout.flush()
@@ -254,6 +256,7 @@ def peer_loss_named() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if world_size() > 1 and _speaks_of_a_lost_peer(error):
+            _losses.append(str(error))
             raise PeerLostError(
                 f"process {rank()} of {world_size()} lost contact with another process of this run: "
                 f"{str(error).splitlines()[0]}"

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 from torch.distributed import Store
 
@@ -19,11 +21,14 @@ _CODE, _INFORMED = "farewell/code", "farewell/informed"
 
 
 class Farewell:
-    """The exit code with which the first process to leave `store`'s run says that it does."""
+    """The exit code with which the first process to leave `store`'s run says that it does.
+
+    Nothing here waits without end: a store whose process or machine has stopped answers no question.
+    """
 
     def __init__(self, store: Store, processes: int) -> None:
         self._store, self._processes = store, processes
-        self._code = 0
+        self._code, self._counts = 0, False
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="farewell", daemon=True)
@@ -32,10 +37,7 @@ class Farewell:
     def announce(self, code: int) -> None:
         """This process leaves with `code`, unless another one has been first."""
         if not self._ask():
-            try:
-                self._store.set(_CODE, str(code))
-            except RuntimeError:  # whoever had the store is gone, and nobody listens any more
-                return
+            _for_a_moment(lambda: self._store.set(_CODE, str(code)))
             self._ask()
 
     def announced(self) -> int:
@@ -43,7 +45,7 @@ class Farewell:
         return self._ask()
 
     def wait_until_heard(self) -> None:
-        """Wait until all processes know of what was announced, for a moment at most."""
+        """Wait until all processes know of what was announced, or have left, for a moment at most."""
         end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end and not self._all_know():
             time.sleep(PERIOD_SECONDS / 10)
@@ -51,24 +53,42 @@ class Farewell:
     def close(self) -> None:
         """Listen no longer."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(2 * PERIOD_SECONDS)
+        if not self._counts:
+            _for_a_moment(lambda: self._store.add(_INFORMED, 1))
 
     def _listen(self) -> None:
         while not self._over.wait(PERIOD_SECONDS) and not self._ask():
             pass
 
     def _ask(self) -> int:
-        with self._lock:
-            try:
-                if not self._code and not self._over.is_set() and self._store.check([_CODE]):
-                    self._code = int(self._store.get(_CODE))
-                    self._store.add(_INFORMED, 1)
-            except RuntimeError:  # the store is gone, and what it had not said before is not to be known
-                self._over.set()
+        if not self._lock.acquire(timeout=2 * PERIOD_SECONDS):  # the listener waits for an answer
             return self._code
+        try:
+            if not self._code and not self._over.is_set() and self._store.check([_CODE]):
+                self._code = int(self._store.get(_CODE))
+                self._store.add(_INFORMED, 1)
+                self._counts = True
+        except RuntimeError:  # the store is gone, and what it had not said before is not to be known
+            self._over.set()
+        finally:
+            self._lock.release()
+        return self._code
 
     def _all_know(self) -> bool:
         try:
             return self._store.add(_INFORMED, 0) >= self._processes
         except RuntimeError:
             return True
+
+
+def _for_a_moment(action: Callable[[], object]) -> None:
+    """Do what may wait for an answer that never comes."""
+
+    def act() -> None:
+        with suppress(RuntimeError):  # whoever had the store is gone, and nobody listens any more
+            action()
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
