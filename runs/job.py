@@ -63,6 +63,7 @@ def _run(invocation: Invocation) -> None:
     config = invocation.config
     device = start_process(config)
     splits = load_splits(config)
+    check_lists_of_others(splits)
     if config.train.enable:
         build_timetable(config, splits["train"])
         micro_batch_size(config)
@@ -85,6 +86,22 @@ def _run(invocation: Invocation) -> None:
         finally:
             place.trackers.close()
         get_logger().info("complete: %s", folder.summary)
+
+
+def check_lists_of_others(splits: Splits) -> None:
+    """Raises ConfigError unless all processes have read the same lists: their machines may hold others, or
+    lack other videos, of which few-shot draws take the next.
+    """
+    if distributed.world_size() == 1:
+        return
+    found = distributed.gather(lists_sha256(splits))
+    different = [use for use in found[0] if any(other[use] != found[0][use] for other in found)]
+    if different:
+        raise ConfigError(
+            f"the processes have read different lists: {', '.join(different)}",
+            key="DATA.ANNO_DIR",
+            remedy="give all machines the same lists and, with DATA.SHOTS, the same videos",
+        )
 
 
 @contextmanager

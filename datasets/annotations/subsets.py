@@ -60,20 +60,22 @@ def published_classes(split: AnnotatedSplit, subset: str) -> tuple[int, ...]:
 def few_shot(split: AnnotatedSplit, shots: int, seed: int) -> AnnotatedSplit:
     """`shots` videos of every class of a one-head split, drawn by a seed, in the order of the list.
 
-    The draw is of the videos that are not missing, and depends on the seed and on their order alone; a
-    smaller number of shots of the same seed is a part of a larger one.
+    The order of the draw depends on the seed and on the list alone; missing videos are passed over in it, so
+    that each only makes way for the next. A smaller number of shots of the same seed is a part of a larger
+    one.
     Raises:
         AnnotationError: a class with fewer videos.
     """
     by_class: dict[tuple[int, ...], list[int]] = {(index,): [] for index in range(*split.num_classes)}
     missing = set(split.missing)
     for position, record in enumerate(split.records):
-        if record.path not in missing:
-            by_class[record.labels].append(position)
-    poor = [
-        f"{split.class_names[0][label[0]]} ({len(own)})"
+        by_class[record.labels].append(position)
+    present = {
+        label: [position for position in own if split.records[position].path not in missing]
         for label, own in by_class.items()
-        if len(own) < shots
+    }
+    poor = [
+        f"{split.class_names[0][label[0]]} ({len(own)})" for label, own in present.items() if len(own) < shots
     ]
     if poor:
         raise AnnotationError(
@@ -82,9 +84,11 @@ def few_shot(split: AnnotatedSplit, shots: int, seed: int) -> AnnotatedSplit:
         )
     generator = random.Random(seed)
     chosen: list[int] = []
-    for own in by_class.values():
+    for label, own in by_class.items():
         keys = [generator.random() for _ in own]
-        chosen += [position for _, position in sorted(zip(keys, own, strict=True))[:shots]]
+        there = set(present[label])
+        drawn_in_order = [position for _, position in sorted(zip(keys, own, strict=True))]
+        chosen += [position for position in drawn_in_order if position in there][:shots]
     drawn = split.with_records([split.records[position] for position in sorted(chosen)])
     return replace(drawn, notes=(*split.notes, f"{shots} videos per class, drawn with seed {seed}"))
 

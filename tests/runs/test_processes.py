@@ -14,13 +14,16 @@ import pytest
 import torch
 import torch.multiprocessing as multiprocessing
 
+from datasets.records import AnnotatedSplit, VideoRecord
 from runs.evaluate import Evaluator
+from runs.job import check_lists_of_others
 from runs.process import EXIT_PEER_LOST
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, held_at, start_run
 from tests.runs.toy import ToyData, toy_trainer
 from utils import distributed
 from utils.checkpoint import read_checkpoint, trainable_state
+from utils.config import ConfigError
 from utils.stopping import EXIT_PREEMPTED
 
 
@@ -172,3 +175,13 @@ def test_impossible_splits_are_errors_before_anything_is_written(
     run = start_run(pairs, 2)
     assert set(run.codes()) == {2}
     assert message in run.text() and not Path(pairs["OUTPUT_DIR"]).exists()
+
+
+def test_machines_with_other_lists_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = AnnotatedSplit("csv", "train", (VideoRecord("a.mp4", (0,)),), (("x",),), "train.csv")
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "gather", lambda own: [own, own])
+    check_lists_of_others({"train": split})
+    monkeypatch.setattr(distributed, "gather", lambda own: [own, {"train": "0" * 64}])
+    with pytest.raises(ConfigError, match="DATA.ANNO_DIR: the processes have read different lists: train"):
+        check_lists_of_others({"train": split})

@@ -71,6 +71,15 @@ def test_few_shots_are_balanced_reproducible_and_nested() -> None:
         few_shot(_split("00112"), 2, seed=0)
 
 
+def test_a_missing_video_makes_way_for_the_next_of_its_class_alone() -> None:
+    split = _split("0120120120120120" * 4)
+    whole = _paths(few_shot(split, 4, seed=1))
+    with_one_gone = _paths(few_shot(replace(split, missing=(whole[0],)), 4, seed=1))
+    assert len(with_one_gone) == len(whole) and set(whole) - set(with_one_gone) == {whole[0]}
+    undrawn = next(path for path in _paths(split) if path not in whole)
+    assert _paths(few_shot(replace(split, missing=(undrawn,)), 4, seed=1)) == whole
+
+
 def test_the_more_frequent_half_is_the_base_and_ties_go_to_the_higher_index() -> None:
     assert frequent_half(_split("0011222")) == (1, 2)
     assert base_classes(_split("0001122")) == (0, 2)
