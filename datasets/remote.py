@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from datasets.annotations.files import is_url, join
 from datasets.decoding.reader import VideoReader, VideoReadError
@@ -219,9 +218,11 @@ def _copy(url: str, path: str) -> None:
 
 
 def _place_of(root: str, path: str) -> str:
-    """Path or URL of a video below a root; in a web address quoted, where "#" and "?" would end its name."""
+    """Path or URL of a video below a root; in a web address "#" and "?" would end its name."""
     on_the_web = root.rpartition("::")[2].startswith(("http://", "https://"))
-    return join(root, quote(path) if on_the_web and not (is_url(path) or os.path.isabs(path)) else path)
+    if on_the_web and not is_url(path) and not os.path.isabs(path):
+        path = path.replace("#", "%23").replace("?", "%3F")  # the rest is quoted where it must be, and once
+    return join(root, path)
 
 
 @dataclass

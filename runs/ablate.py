@@ -20,7 +20,6 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from datasets.annotations import AnnotationError
 from models.config import MODELS_OUTSIDE_THE_JOINT_SPACE
 from runs.ablation.config import GridRun, expand, load_grid
 from runs.cli import readable_errors
@@ -31,7 +30,7 @@ from utils.config import ConfigError, require
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns its exit code."""
-    with readable_errors(AnnotationError):
+    with readable_errors():
         options = _parser().parse_args(arguments)
         grid = load_grid(options.cfg)
         runs = expand(grid, options.cfg)

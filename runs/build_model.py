@@ -49,9 +49,7 @@ def build_network(
         network = build_recognizer(config.video.head, model, names, templates).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    _check_lengths(config, network.model)
-    _check_crops(config, network.model)
-    _checkpoint_activations(config, network.model)
+    _fit_to(config, network.model)
     return network
 
 
@@ -66,9 +64,7 @@ def build_retriever(config: RunConfig, device: torch.device) -> Retriever:
         network = Retriever(model, alignment=settings.alignment, temperature=settings.temperature).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    _check_lengths(config, network.model)
-    _check_crops(config, network.model)
-    _checkpoint_activations(config, network.model)
+    _fit_to(config, network.model)
     return network
 
 
@@ -119,6 +115,15 @@ def _clip_of_trained_weights(config: RunConfig) -> Clip | None:
     return None
 
 
+def _fit_to(config: RunConfig, model: VideoModel) -> None:
+    """What both kinds of networks need: clips that fit, and TRAIN.ACTIVATION_CHECKPOINTING. Raises
+    ConfigError.
+    """
+    _check_lengths(config, model)
+    _check_patches(config, model)
+    _checkpoint_activations(config, model)
+
+
 def _check_lengths(config: RunConfig, model: VideoModel) -> None:
     """Tell before the first clip that clips are too long for the model. Raises ConfigError."""
     data, most = config.data, model.most_frames
@@ -138,7 +143,7 @@ def _check_lengths(config: RunConfig, model: VideoModel) -> None:
             )
 
 
-def _check_crops(config: RunConfig, model: VideoModel) -> None:
+def _check_patches(config: RunConfig, model: VideoModel) -> None:
     """Against the patches of the CLIP that is there: not every name tells them, as a file's does not."""
     keys = ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE") if config.train.enable else ("TEST_CROP_SIZE",)
     config.check_crops(model.clip.architecture.patch_size, keys)

@@ -18,6 +18,7 @@ _FLIP_PAIRS: dict[str, tuple[tuple[int, int], ...]] = {
 }
 """By the indices of the shipped class list."""
 _OTHER_SIDE = {"left": "right", "right": "left"}
+_SIDE = re.compile(r"\b(left|right)")
 
 
 def horizontal_flip_pairs(dataset: str, names: Sequence[str] | None = None) -> tuple[tuple[int, int], ...]:
@@ -26,7 +27,7 @@ def horizontal_flip_pairs(dataset: str, names: Sequence[str] | None = None) -> t
     The indices are those of `names`, the classes in the order of their labels; None: the whole shipped
     list. Names that are worded otherwise ("a video of pulling …") count where they stand in the shipped
     order and say each other with left and right exchanged. Pairs that a part of the shipped classes has
-    neither class of are left out.
+    neither class of are left out, and so are all where no class of a part says left or right.
 
     Raises:
         ValueError: a class whose other side is not to be found.
@@ -35,7 +36,9 @@ def horizontal_flip_pairs(dataset: str, names: Sequence[str] | None = None) -> t
     if names is None or not pairs:
         return pairs
     shipped, lookup = class_names(dataset), ClassLookup(names)
-    all_shipped = all(ClassLookup(shipped).candidates(name) for name in names)
+    shipped_lookup = ClassLookup(shipped)
+    all_shipped = all(shipped_lookup.candidates(name) for name in names)
+    no_sides = len(names) < len(shipped) and not any(_SIDE.search(name.casefold()) for name in names)
     found: list[tuple[int, int]] = []
     for first, second in pairs:
         by_name = lookup.only(shipped[first]), lookup.only(shipped[second])
@@ -43,11 +46,11 @@ def horizontal_flip_pairs(dataset: str, names: Sequence[str] | None = None) -> t
             found.append((by_name[0], by_name[1]))
         elif len(names) == len(shipped) and _say_each_other_mirrored(names[first], names[second]):
             found.append((first, second))
-        elif by_name != (None, None) or not all_shipped:
+        elif by_name != (None, None) or not (all_shipped or no_sides):
             raise ValueError(f"{shipped[first]!r} and {shipped[second]!r} are not both among the classes")
     return tuple(found)
 
 
 def _say_each_other_mirrored(name: str, other: str) -> bool:
-    turned = re.sub(r"\b(left|right)", lambda side: _OTHER_SIDE[side[0]], name.casefold())
+    turned = _SIDE.sub(lambda side: _OTHER_SIDE[side[0]], name.casefold())
     return class_key(turned) == class_key(other) != class_key(name)

@@ -19,8 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.annotations import AnnotationError
 from runs.ablation.config import GridRun
 from runs.ablation.fusion import result_file, sweep_command
+from runs.config import RunConfig, load_run_config
 from runs.list_digests import lists_sha256
 from runs.output_folder import OutputFolder, differing_keys
 from utils.config import ConfigError, to_dict
@@ -63,14 +65,12 @@ def devices(jobs: int | None) -> list[Device]:
 def is_complete(run: GridRun) -> bool:
     """Whether the run's folder holds its result.
 
-    Raises ConfigError when it holds another run's, and AnnotationError when its lists, which are read only
-    where the folder of annotations is another one, cannot be read.
+    Raises ConfigError when it holds another run's. Lists are compared only where the folder of annotations is
+    another one, and as far as they and their videos are here.
     """
     folder = OutputFolder(run.output_dir)
     if not folder.is_complete:
         return False
-    from runs.config import load_run_config
-
     stored, wanted = load_run_config(folder.config), run.config()
     different = differing_keys(to_dict(stored), to_dict(wanted))
     if different:
@@ -80,10 +80,20 @@ def is_complete(run: GridRun) -> bool:
             remedy="give the grid another OUTPUT_DIR, or delete that folder",
         )
     if stored.data.annotation_dir != wanted.data.annotation_dir:
-        from runs.build_data import load_splits
-
-        folder.check_lists(lists_sha256(load_splits(wanted)))
+        _compare_lists(folder, wanted)
     return not run.sweeps_fusion or result_file(run).exists()
+
+
+def _compare_lists(folder: OutputFolder, config: RunConfig) -> None:
+    """Raises ConfigError where the run in the folder has read other lists."""
+    from runs.build_data import load_splits
+
+    try:
+        splits = load_splits(config)
+    except AnnotationError as error:
+        get_logger().warning("%s is taken for complete without comparing its lists: %s", folder.root, error)
+    else:
+        folder.check_lists(lists_sha256(splits))
 
 
 class Starter:

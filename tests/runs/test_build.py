@@ -211,6 +211,7 @@ def test_left_and_right_swap_by_name_in_whatever_order_the_classes_are(config_of
         named = [(own[first].strip("[]"), own[second].strip("[]")) for first, second in pairs]
         assert named == [(names[first], names[second]) for first, second in SSV2_PAIRS]
     assert build_flip(config, _ssv2(names[:90])).label_pairs == SSV2_PAIRS[:1]
+    assert build_flip(config, _ssv2(("a cat", "a dog"))).label_pairs == ()  # neither says a side
 
 
 def test_left_and_right_swap_in_other_words_or_the_run_does_not_start(config_of: ConfigOf) -> None:
