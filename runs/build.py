@@ -20,7 +20,7 @@ from models.frozen_tower import keep_frozen_tower_in
 from models.interface import Role, VideoModel
 from runs.build_data import build_timetable
 from runs.config import RunConfig
-from runs.list_digests import videos_sha256
+from runs.list_digests import Digests
 from runs.output_folder import OutputFolder
 from runs.task import Task, TrainedNetwork
 from runs.timetable import Timetable
@@ -29,7 +29,6 @@ from runs.training_state import Progress, TrainingState
 from runs.training_step import Objective, TrainingStep
 from runs.watching import Watch
 from utils import distributed
-from utils.checkpoint import frozen_fingerprint
 from utils.checkpoint_folder import CheckpointFolder
 from utils.compilation import compile_blocks
 from utils.config import ConfigError, to_dict
@@ -89,32 +88,29 @@ def build_trainer(
     task: Task,
     split: AnnotatedSplit,
     validate: Callable[[], float],
-    validation_sha256: str = "",
+    digests: Digests,
 ) -> Trainer:
     """A trainer in its initial state. Raises ConfigError for batches that cannot be made, or nothing to
     train.
-
-    validation_sha256: of the list that `validate` scores on (`list_digests.py`).
     """
     config = place.config
     timetable = build_timetable(config, split)
     data = task.training_steps(split, timetable)
     model = task.network
     step = _build_step(place, model, task.objective)
-    frozen_sha256 = _frozen_sha256_of_all(model)
     state = TrainingState(
         model=model,
         optimizer=step.optimizer,
         scaler=step.scaler,
         average=step.average,
         progress=Progress(),
-        frozen_sha256=frozen_sha256,
+        frozen_sha256=_the_same_everywhere(digests.frozen),
         config=to_dict(config),
         seed=config.random_seed,
         data=data,
         class_names=split.class_names,
-        videos_sha256=videos_sha256(split),
-        validation_sha256=validation_sha256,
+        videos_sha256=digests.lists["train"],
+        validation_sha256=digests.lists["validation"],
         encoder=asdict(unshown_of(model.model.clip)),
         does_without=lambda name: model.model.does_without(name.removeprefix("model.")),
     )
@@ -196,9 +192,9 @@ def keep_frozen_weights(place: Workplace, model: VideoModel) -> None:
         raise ConfigError(str(error), key="VIDEO.BACKBONE.FROZEN_PRECISION") from error
 
 
-def _frozen_sha256_of_all(model: nn.Module) -> str:
+def _the_same_everywhere(frozen_sha256: str) -> str:
     """Frozen weights are not communicated, so every process must have loaded the same ones."""
-    found = distributed.gather(frozen_fingerprint(model))
+    found = distributed.gather(frozen_sha256)
     if len(set(found)) > 1:
         raise ConfigError(
             "the processes have loaded different frozen weights",

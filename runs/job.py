@@ -9,6 +9,7 @@ anything is written.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from logging import DEBUG, WARNING
@@ -23,7 +24,7 @@ from runs.build_task import build_task
 from runs.cli import Invocation
 from runs.clips_together import check_clips_together, tell_clips_together
 from runs.config import RunConfig
-from runs.list_digests import lists_sha256, videos_sha256
+from runs.list_digests import Digests, lists_sha256
 from runs.output_folder import OutputFolder, differences_of_position
 from runs.process import EXIT_FAILED, EXIT_PEER_LOST, exit_code_of, start_process
 from runs.report import write_results_table, write_summary, write_training_report
@@ -31,7 +32,7 @@ from runs.summary import model_line, run_facts, training_facts, weights_facts
 from runs.task import Examiner, Task, TaskResult
 from runs.train import Trainer
 from utils import distributed
-from utils.checkpoint import read_checkpoint
+from utils.checkpoint import frozen_fingerprint, read_checkpoint
 from utils.checkpoint_folder import FoundCheckpoint
 from utils.config import ConfigError, to_dict, to_yaml
 from utils.logging import get_logger, start_logging, stop_logging
@@ -63,12 +64,13 @@ def _run(invocation: Invocation) -> None:
     config = invocation.config
     device = start_process(config)
     splits = load_splits(config)
-    check_lists_of_others(splits)
+    lists = lists_sha256(splits)
+    check_lists_of_others(lists)
     if config.train.enable:
         build_timetable(config, splits["train"])
         micro_batch_size(config)
     folder = OutputFolder(Path(config.output_dir), config.output_cfg_file)
-    with _opened(folder, config, splits):
+    with _opened(folder, config, lists):
         if distributed.broadcast(folder.is_complete):
             text = "%s holds a complete run of this configuration: nothing is left to do (%s)"
             get_logger().info(text, folder.root, folder.summary)
@@ -77,24 +79,20 @@ def _run(invocation: Invocation) -> None:
         place = build_workplace(config, folder, device)
         try:
             task = build_task(place, splits)
-            if config.log_model_info:
-                get_logger().info("%s", model_line(config, task.network, task.network.model))
-            facts = _train_and_test(place, task, splits)
+            facts = _train_and_test(place, task, splits, Digests(_examine(config, task), lists))
             if distributed.is_main():
-                facts["lists_sha256"] = lists_sha256(splits)
+                facts["lists_sha256"] = lists
                 write_summary(folder, {**facts, **run_facts(invocation, place)})
         finally:
             place.trackers.close()
         get_logger().info("complete: %s", folder.summary)
 
 
-def check_lists_of_others(splits: Splits) -> None:
-    """Raises ConfigError unless all processes have read the same lists: their machines may hold others, or
-    lack other videos, of which few-shot draws take the next.
+def check_lists_of_others(lists: Mapping[str, str]) -> None:
+    """Raises ConfigError unless all processes have read lists of the same digests: their machines may hold
+    others, or lack other videos, of which few-shot draws take the next.
     """
-    if distributed.world_size() == 1:
-        return
-    found = distributed.gather(lists_sha256(splits))
+    found = distributed.gather(dict(lists))
     different = [use for use in found[0] if any(other[use] != found[0][use] for other in found)]
     if different:
         raise ConfigError(
@@ -104,11 +102,20 @@ def check_lists_of_others(splits: Splits) -> None:
         )
 
 
+def _examine(config: RunConfig, task: Task) -> str:
+    """Log the network's size; SHA-256 of its frozen weights where it is going to be trained, else ""."""
+    with ThreadPoolExecutor(1) as beside:  # half a second for a ViT-B, in which Python is free
+        frozen = beside.submit(frozen_fingerprint, task.network) if config.train.enable else None
+        if config.log_model_info:
+            get_logger().info("%s", model_line(config, task.network, task.network.model))
+        return frozen.result() if frozen is not None else ""
+
+
 @contextmanager
-def _opened(folder: OutputFolder, config: RunConfig, splits: Splits) -> Iterator[None]:
+def _opened(folder: OutputFolder, config: RunConfig, lists: Mapping[str, str]) -> Iterator[None]:
     """OUTPUT_DIR, locked by the main process, with the log going there."""
     locks = []
-    distributed.on_main(lambda: locks.append(folder.open(config, lists_sha256(splits))))
+    distributed.on_main(lambda: locks.append(folder.open(config, lists)))
     log_name = config.train.log_file if config.train.enable else config.test.log_file
     start_logging(folder.root / log_name, distributed.rank())
     try:
@@ -145,12 +152,12 @@ def _warn_of_trained_videos(splits: Splits, use: str) -> None:
         )
 
 
-def _train_and_test(place: Workplace, task: Task, splits: Splits) -> dict[str, Any]:
+def _train_and_test(place: Workplace, task: Task, splits: Splits, digests: Digests) -> dict[str, Any]:
     """What the summary says of both."""
     config, facts = place.config, {}
     trainer = None
     if config.train.enable:
-        trainer = _train(place, task, splits)
+        trainer = _train(place, task, splits, digests)
         facts["training"] = training_facts(trainer, splits["train"])
     else:
         _take_tested_weights(config, task, splits["test"])
@@ -180,7 +187,7 @@ def _take_tested_weights(config: RunConfig, task: Task, split: AnnotatedSplit) -
         )
 
 
-def _train(place: Workplace, task: Task, splits: Splits) -> Trainer:
+def _train(place: Workplace, task: Task, splits: Splits, digests: Digests) -> Trainer:
     examine = task.examiner(splits["validation"], final=False)
 
     def validate() -> float:
@@ -189,8 +196,7 @@ def _train(place: Workplace, task: Task, splits: Splits) -> Trainer:
         _record(trainer, "validation", result)
         return result.score
 
-    validated = videos_sha256(splits["validation"])
-    trainer = build_trainer(place, task, splits["train"], validate, validated)
+    trainer = build_trainer(place, task, splits["train"], validate, digests)
     _start_or_resume(place, trainer, task)
     tell_clips_together(place.config)
     keep_frozen_weights(place, task.network.model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from datasets.records import AnnotatedSplit
 
@@ -21,3 +22,13 @@ def videos_sha256(split: AnnotatedSplit) -> str:
 def lists_sha256(splits: Mapping[str, AnnotatedSplit]) -> dict[str, str]:
     """The same for each list of a run, by its use: "train", "validation", "test"."""
     return {use: videos_sha256(split) for use, split in splits.items()}
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What a run that goes on must find as it was, as SHA-256."""
+
+    frozen: str
+    """Of the weights that are not trained."""
+    lists: Mapping[str, str]
+    """`lists_sha256`."""

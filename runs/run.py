@@ -20,7 +20,7 @@ if __package__ in (None, ""):
 from runs.cli import parse_command, readable_errors
 from runs.config import RunConfig
 from runs.preflight import check_paths
-from utils.fork_server import start_fork_server
+from utils.fork_server import gpus_by_files, start_fork_server
 from utils.huge_pages import prefer_huge_pages
 from utils.stopping import leaving_at_once
 
@@ -41,8 +41,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _start_imports_of_workers(config: RunConfig) -> None:
-    """Where this process is sure to read videos itself, rather than to start others that do."""
-    trains_here = "RANK" in os.environ or config.num_gpus in (0, 1)
+    """Where this process is likely to read videos itself, rather than to start others that do."""
+    gpus = gpus_by_files() if config.num_gpus is None else config.num_gpus
+    trains_here = "RANK" in os.environ or gpus <= 1
     if trains_here and config.data_loader.num_workers:
         start_fork_server()
 

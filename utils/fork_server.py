@@ -7,10 +7,12 @@ imports and for building a network, beside which it can happen.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from pathlib import Path
 
 # Only libraries: the server does not look where we do, and another package may be called `datasets`.
 WORKER_LIBRARIES = ("torch", "torch.utils.data", "torchvision.transforms.v2", "numpy", "av")
@@ -33,6 +35,13 @@ def start_fork_server() -> None:
 
     with deaf_to_interrupts():  # the server ignores Ctrl-C, but only after its imports
         forkserver.ensure_running()
+
+
+def gpus_by_files(devices: Path = Path("/dev")) -> int:
+    """How many GPUs there seem to be, for who decides before torch, which knows, is imported."""
+    there = len(list(devices.glob("nvidia[0-9]*")))
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return there if chosen is None else min(there, len([word for word in chosen.split(",") if word.strip()]))
 
 
 @contextmanager

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from utils.fork_server import gpus_by_files
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import re, signal, sys, time
@@ -37,3 +41,15 @@ def test_it_starts_without_torch_and_serves() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "served\n"
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, 3), ("", 0), ("1", 1), ("0,2", 2), ("0,1,2,3", 3)])
+def test_gpus_are_counted_without_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str | None, expected: int
+) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidia7", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert gpus_by_files(tmp_path) == expected
