@@ -9,6 +9,7 @@ item, and another child takes its place.
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 import threading
 import time
@@ -174,6 +175,9 @@ def _serve(
 ) -> None:
     """The child: answer items until it is killed or the parent is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # for where the fork server was started by others, and hears it
     if memory_limit is not None and sys.platform != "win32":
         import resource
 

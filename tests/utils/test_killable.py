@@ -53,7 +53,6 @@ def interrupted(pid: int) -> str:
     return "deaf"
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back")
 def test_an_interrupt_is_for_the_main_process() -> None:
     """A terminal sends Ctrl-C to the children, too."""
     (outcome,) = run_killable(interrupted, [0], num_workers=1, time_limit=10)
