@@ -49,11 +49,11 @@ def load_split(
     `list_file` (inside `anno_dir`, or absolute) takes the place of the data set's own; so do
     `class_names_file` (one per head) or `class_names` themselves. The label names in `training_list` number
     the classes of one's own data; empty: those in its training CSV, as it is usually called. `other_lists`
-    are files that hold no class names, whatever they are called.
-    `num_classes`, one number or one per head, is what names from files must count up to. `fold` is the
-    number of the official split. With a `data_root` that is a local folder or shards, paths are resolved to
-    the videos that are there. `reader` reads a format of one's own; the data set then may have any name.
-    Without `with_labels`, those in data of one's own are left aside, so that it needs no class names.
+    are files that hold no class names, whatever they are called. `num_classes`, one number or one per head,
+    is what names from files must count up to. `fold` is the number of the official split. With a `data_root`
+    that is a local folder or shards, paths are resolved to the videos that are there. `reader` reads a format
+    of one's own; the data set then may have any name. Without `with_labels`, those in data of one's own are
+    left aside, so that it needs no class names.
     Raises:
         AnnotationError: something is missing, empty, malformed, or does not fit together; the message has
             the file, the first few offenders and the remedy.
@@ -62,9 +62,7 @@ def load_split(
     if union_members(dataset):
         if str(list_file) or class_names_file or class_names:
             raise AnnotationError(f"{dataset} is made of several lists. Remedy: leave lists and names to it")
-        union = load_union(dataset, split, str(anno_dir), root, load_split)
-        check_class_counts(dataset, union.class_names, num_classes)
-        return union
+        return _load_union(dataset, split, str(anno_dir), root, num_classes)
     spec = own_dataset(dataset, reader, "optional") if reader else dataset_spec(dataset)
     if spec.classes == "own" and not with_labels:
         spec, class_names_file = replace(spec, classes="none"), ""
@@ -74,14 +72,13 @@ def load_split(
         source = Source(str(list_file), reader)
     notes: list[str] = []
     training, *others = (join(folder, str(file)) if file else "" for file in (training_list, *other_lists))
-    if split == "train":
-        training = paths[0]
+    training = paths[0] if split == "train" else training
     names = class_names or choose_class_names(
         spec, paths[0], folder, class_names_file, num_classes, notes, training, others
     )
     request = ReadRequest(dataset, split, paths, names, fold, notes)
     records = source.read(request)
-    origin = paths[0] if len(paths) == 1 else f"{os.path.dirname(paths[0])} ({len(paths)} files)"
+    origin = _in_words(paths)
     if not records:
         raise AnnotationError(
             f"{origin}: no video of split {split!r} in it. Remedy: check that it is complete"
@@ -89,6 +86,22 @@ def load_split(
     check_labels(origin, records, names)
     records, missing = _with_file_paths(request, records, root, spec.extension)
     return AnnotatedSplit(dataset, split, tuple(records), names, origin, tuple(notes), missing, spec.heads)
+
+
+def _load_union(
+    dataset: str,
+    split: str,
+    anno_dir: str,
+    root: str | ShardedRoot,
+    num_classes: int | Sequence[int] | None,
+) -> AnnotatedSplit:
+    union = load_union(dataset, split, anno_dir, root, load_split)
+    check_class_counts(dataset, union.class_names, num_classes)
+    return union
+
+
+def _in_words(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{os.path.dirname(paths[0])} ({len(paths)} files)"
 
 
 def dataset_spec(dataset: str) -> DatasetSpec:
