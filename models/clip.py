@@ -13,7 +13,6 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,6 @@ from utils.logging import get_logger
 
 _VOCABULARY = 49408  # of open_clip's tokenizer
 _GROUP_VALUES = 5_000_000  # of a group's widest intermediate: 20 MB, below glibc's bound for reuse of 32
-
-
-@lru_cache(maxsize=1)
-def _tokenizer() -> Any:
-    """open_clip's tokenizer of CLIP's vocabulary; reading it takes a noticeable moment."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    return SimpleTokenizer()
 
 
 class VisionTower(nn.Module):
@@ -221,11 +212,12 @@ class Clip(nn.Module):
                 f"{_VOCABULARY})"
             )
         trained = self.architecture.context_length
-        return _tokenizer()(list(texts), min(length or trained, trained))
+        return _token_ids(texts, min(length or trained, trained))
 
     def token_count(self, text: str) -> int:
         """Tokens of a text, with the two that begin and end it, however many the tower can take."""
-        return len(_tokenizer().encode(text)) + 2
+        longest = 4 * len(text.encode()) + 2  # a token has a byte at least; cleaning may lengthen a text
+        return int(_token_ids([text], longest).argmax()) + 1
 
     def load_openai_state(self, state: Mapping[str, Tensor], source: str) -> None:
         """Take over weights under OpenAI's names. Raises ConversionError when they do not fit."""
@@ -239,6 +231,13 @@ class Clip(nn.Module):
         fitted = {name: tensor.to(own[name].dtype) for name, tensor in given.items()}
         on_meta = any(tensor.is_meta for tensor in own.values())  # sizes without weights: take the given ones
         self.load_state_dict(fitted, assign=on_meta)
+
+
+def _token_ids(texts: Sequence[str], length: int) -> Tensor:
+    """Texts → (K, length), by the tokenizer that open_clip makes when it is imported."""
+    import open_clip
+
+    return open_clip.tokenize(list(texts), length)
 
 
 def build_clip(
