@@ -19,7 +19,8 @@ class LabelTextConfig:
     """DATA.DATASET_LABEL_TEXT: how a class name becomes a sentence for CLIP's text tower."""
 
     prompt_prefix: str = ""
-    """Text put before every class name. The published recipes use the bare name."""
+    """Words put before every class name, or sentence, with a space between. The published recipes use the
+    bare name."""
     templates: tuple[str, ...] = ("{}",)
     """Sentences with {} for the class name. With several, their normalised text features are averaged."""
 
@@ -34,6 +35,19 @@ class LabelTextConfig:
                 f"{template!r} has not exactly one {{}}",
                 "mark the place of the class name with {}",
             )
+        require(
+            "{}" not in self.prompt_prefix,
+            "PROMPT_PREFIX",
+            f"{self.prompt_prefix!r} has a {{}}, but the class name comes behind it",
+            "write sentences around the class name in DATA.DATASET_LABEL_TEXT.TEMPLATES",
+        )
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """TEMPLATES behind PROMPT_PREFIX: what the class name is put into."""
+        # YAML takes the space at the end of a prefix away, so it never counts.
+        prefix = self.prompt_prefix.strip()
+        return tuple(f"{prefix} {template}" if prefix else template for template in self.templates)
 
 
 @dataclass(frozen=True)

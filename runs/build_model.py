@@ -41,8 +41,7 @@ def build_network(
 
     Raises ConfigError for sizes that do not fit and weights that cannot be had.
     """
-    text = config.data.dataset_label_text
-    templates = [f"{text.prompt_prefix}{template}" for template in text.templates]
+    templates = config.data.dataset_label_text.sentences
     names = [[class_words(name) for name in head] for head in class_names]
     try:
         model = _build_model(config).to(device)

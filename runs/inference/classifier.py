@@ -77,7 +77,6 @@ class VideoClassifier:
         return class_text_features(clip, [class_words(name) for name in names], self.templates)
 
     @property
-    def templates(self) -> list[str]:
+    def templates(self) -> tuple[str, ...]:
         """The configuration's sentences with {} for a class name."""
-        text = self.config.data.dataset_label_text
-        return [f"{text.prompt_prefix}{template}" for template in text.templates]
+        return self.config.data.dataset_label_text.sentences

@@ -177,7 +177,7 @@ def _facts(invocation: Invocation) -> dict[str, object]:
         "command": invocation.command,
         "checkpoint": checkpoint,
         "checkpoint_sha256": sha256_of(path) if path is not None else None,
-        "templates": list(config.data.dataset_label_text.templates),
+        "templates": list(config.data.dataset_label_text.sentences),
         "versions": versions(),
         "config": to_dict(config),
     }

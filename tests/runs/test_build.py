@@ -16,6 +16,7 @@ from datasets.batch import VideoBatch
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from models.tiny_architectures import TINY_ARCHITECTURES
+from models.zero_shot import class_text_features
 from runs.build import build_schedule, build_trackers, build_workplace, group_settings
 from runs.build_augmentation import build_flip
 from runs.build_data import (
@@ -62,6 +63,15 @@ def test_rates_and_decays_of_the_configuration_reach_the_groups(config_of: Confi
     assert {"model.branch.proj", "model.branch.stem.weight"} <= set(groups[0]["names"])
     assert "model.branch.video_query" in groups[1]["names"]
     assert not any(name.startswith("model.clip.") for group in groups for name in group["names"])
+
+
+@pytest.mark.parametrize("prefix", ["a photo of", "a photo of ", "'a photo of '"])
+def test_a_prefix_stands_a_space_before_the_class_name(config_of: ConfigOf, prefix: str) -> None:
+    """As in the release; YAML takes the space at its end away, so that nobody could write it."""
+    config = config_of(DATA__DATASET_LABEL_TEXT__PROMPT_PREFIX=prefix)
+    network: Any = build_network(config, [["red", "green"]], CPU)
+    told = class_text_features(network.model.clip, ["red", "green"], ["a photo of {}"])
+    torch.testing.assert_close(network.heads[0].text_features, told)
 
 
 @pytest.mark.parametrize("task", ["classification", "retrieval"])

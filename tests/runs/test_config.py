@@ -39,6 +39,7 @@ def test_every_key_is_documented() -> None:
         (["TEST.CHECKPOINT_FILE_PATH", "best.pt"], "TEST.CHECKPOINT_FILE_PATH"),
         (["TRAIN.LOG_FILE", '""'], "TRAIN.LOG_FILE"),
         (["OUTPUT_CFG_FILE", "../config.yaml"], "OUTPUT_CFG_FILE"),
+        (["DATA.DATASET_LABEL_TEXT.PROMPT_PREFIX", "a photo of {}"], "PROMPT_PREFIX"),
         (
             ["MODEL.NAME", "stan", "VIDEO.BACKBONE.FREEZE_TEXT", "false", "VIDEO.HEAD.NAME", "linear"],
             "VIDEO.BACKBONE.FREEZE_TEXT",
