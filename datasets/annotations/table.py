@@ -93,6 +93,8 @@ def _kinetics(number: int) -> DatasetSpec:
             f"kinetics_{number}_labels.csv",
             f"kinetics{number}_labels.csv",
             f"label_map_k{number}.txt",
+            "labels.json",  # as in DiST's release, whose lists may count its names in any order
+            f"k{number}_labels.json",
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from datasets.annotations import DATASETS, AnnotationError, evaluation_split, load_split
 from datasets.annotations.request import ReadRequest
+from datasets.labels import class_names
 from datasets.records import VideoRecord
 from tests.datasets.annotations.helpers import touch, write
 
@@ -117,6 +119,16 @@ def test_class_names_given_as_such(tmp_path: Path) -> None:
     write(tmp_path / "val.txt", "a.mp4 1\n")
     split = load_split("list", "val", anno_dir=tmp_path, class_names=(("one", "two"),))
     assert split.num_classes == (2,)
+
+
+def test_labels_beside_a_list_of_kinetics_are_those_that_it_counts(tmp_path: Path) -> None:
+    """DiST's release takes class names from this file alone, whatever their order."""
+    backwards = class_names("k400")[::-1]
+    write(tmp_path / "labels.json", json.dumps({f'"{name}"': index for index, name in enumerate(backwards)}))
+    write(tmp_path / "kinetics400_val_list.txt", "val/a.mp4 1\n")
+    split = load_split("k400", "val", anno_dir=tmp_path)
+    assert split.class_names == (backwards,)
+    assert "400 of them differ from the list that ships" in split.notes[0]
 
 
 def test_a_list_of_videos_is_no_file_of_class_names(tmp_path: Path) -> None:
