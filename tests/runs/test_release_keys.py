@@ -222,6 +222,7 @@ def test_older_names_act_where_the_newer_ones_are_absent(tmp_path: Path) -> None
         (["DATA.MULTI_LABEL", "true"], "DATA.MULTI_LABEL: True is not available"),
         (["DATA.ENSEMBLE_METHOD", "max"], "this project does 'sum'"),
         (["PRETRAIN.ENABLE", "true"], "PRETRAIN.ENABLE"),
+        (["TEST.ZEROSHOT.ENABLE", "true"], "(?s)TEST.ZEROSHOT.ENABLE: True .*runs/zero_shot.py"),
         (["VIDEO.BACKBONE.DIST.S_PATCH_SIZE", "32"], "does not fit ViT-B-16"),
         (["VIDEO.BACKBONE.DIST.ENABLE", "perhaps"], "true or false"),
         (["VIDEO.BACKBONE.DIST.ENABLE", "false", "MODEL.NAME", "dist"], "set MODEL.NAME to clip"),
@@ -271,6 +272,17 @@ class TestFilesAsReleased:
         config = resolve_run_config(self.release(tmp_path, recipe)).config
         assert config.test_dataset == "ssv2"
         assert config.video.head.classes_per_head == (174,)
+
+    def test_keys_that_stand_in_some_of_the_files_and_that_no_code_read(self, tmp_path: Path) -> None:
+        """The first in the recipes as they were published at first, the other in the one for ViT-L/14."""
+        recipe = (
+            "_BASE: vit_base_16_ssv2.yaml\nOPTIMIZER: {FREEZE_PRETRAINED_PARAM: false}\n"
+            'VIDEO: {BACKBONE: {FREEZE_TEXT: true, PROMPT_PREFIX: "a photot of ", DIST: {ENABLE: true}}}\n'
+        )
+        resolved = resolve_run_config(self.release(tmp_path, recipe))
+        named = resolved.warnings[0]
+        assert "OPTIMIZER.FREEZE_PRETRAINED_PARAM" in named and "VIDEO.BACKBONE.PROMPT_PREFIX" in named
+        assert resolved.config.data.dataset_label_text.sentences == ("{}",)
 
     def test_l14_names_a_base_that_is_missing(self, tmp_path: Path) -> None:
         path = self.release(tmp_path, "_BASE: vit_large_14_ssv2.yaml\n")
