@@ -21,7 +21,10 @@ from utils.logging import get_logger
 
 RELEASE_PREFIX = "backbone.base_encoder."
 CLIP_PREFIX = "model.clip."
-_BRANCHES = ("dist_net.", "ladder_net.")
+CLASSES_OF_RELEASE = "text_features"
+"""Where a DiST checkpoint keeps the texts of its classes embedded, if it was trained with an option for that.
+They are what its text tower makes of them, and are computed here."""
+_BESIDE_CLIP = ("dist_net.", "ladder_net.", CLASSES_OF_RELEASE)
 _ARCHIVE_SIZES = ("input_resolution", "context_length", "vocab_size")
 
 
@@ -63,7 +66,7 @@ def clip_weights_of(tensors: Mapping[str, Tensor]) -> ClipWeights:
     is_dist = any(name.startswith(RELEASE_PREFIX) for name in tensors)
     if is_dist:
         bare = {name.removeprefix(RELEASE_PREFIX): tensor for name, tensor in tensors.items()}
-        tensors = {name: tensor for name, tensor in bare.items() if not name.startswith(_BRANCHES)}
+        tensors = {name: tensor for name, tensor in bare.items() if not name.startswith(_BESIDE_CLIP)}
     elif own := {name: tensor for name, tensor in tensors.items() if name.startswith(CLIP_PREFIX)}:
         tensors = without_text_prefix({name.removeprefix(CLIP_PREFIX): own[name] for name in own})
     from_hugging_face = clip_layout(name.removeprefix("module.") for name in tensors) == "hugging_face"

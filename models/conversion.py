@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from models.architecture import differences, dist_architecture
-from models.clip_weights import RELEASE_PREFIX, with_text_prefix, without_text_prefix
+from models.clip_weights import (
+    CLASSES_OF_RELEASE,
+    RELEASE_PREFIX,
+    with_text_prefix,
+    without_text_prefix,
+)
 from models.key_table import ConversionError, KeyRule, convert
 
 # older name -> the release's
@@ -70,8 +75,12 @@ DIST_TABLE = (
 
 
 def bare_release_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A DiST checkpoint's weights without the release's prefix, older names brought up to date."""
-    return {_current_name(name.removeprefix(RELEASE_PREFIX)): tensor for name, tensor in state.items()}
+    """A DiST checkpoint's weights without the release's prefix, older names brought up to date.
+
+    The texts of its classes, which some hold embedded, are no weights.
+    """
+    bare = {name.removeprefix(RELEASE_PREFIX): tensor for name, tensor in state.items()}
+    return {_current_name(name): tensor for name, tensor in bare.items() if name != CLASSES_OF_RELEASE}
 
 
 def _current_name(name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from models.clip import Clip, describe_architecture
-from models.clip_weights import without_text_prefix
+from models.clip_weights import read_clip_weights, without_text_prefix
 from models.conversion import to_dist_release
 from models.errors import ConversionError
 from models.heads import LinearHead, Recognizer
@@ -79,6 +79,15 @@ def test_older_names_load_too(tmp_path: Path, released_model: Path) -> None:
     assert any("s2t_fuse_nets" in name for name in renamed)
     torch.save({"model_state": renamed}, tmp_path / "older.pyth")
     assert torch.equal(embedding(load_model(tmp_path / "older.pyth")), embedding(load_model(released_model)))
+
+
+def test_embedded_texts_of_classes_are_no_weights(tmp_path: Path, released_model: Path) -> None:
+    """The release keeps them under this name where VIDEO.BACKBONE.PRE_COMPUTED_TEXT_WEIGHT was on."""
+    state = torch.load(released_model, weights_only=True)["model_state"]
+    state["backbone.base_encoder.text_features"] = torch.zeros(5, 16)
+    torch.save({"model_state": state}, tmp_path / "more.pyth")
+    assert torch.equal(embedding(load_model(tmp_path / "more.pyth")), embedding(load_model(released_model)))
+    assert "text_features" not in read_clip_weights(tmp_path / "more.pyth").state
 
 
 def test_a_clip_alone_is_a_model(tmp_path: Path) -> None:
