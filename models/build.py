@@ -19,7 +19,7 @@ from models.mean_pool import MeanPool
 from models.st_adapter import StAdapter
 from models.stan import Stan
 from models.xclip import Xclip
-from models.zero_shot import class_texts
+from models.zero_shot import class_tokens
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _single_texts(model: VideoModel, names: Sequence[str], templates: Sequence[s
             f"{len(templates)} prompt templates with a tuned text tower, which encodes every class name at "
             "every step: give one"
         )
-    return model.clip.tokenize(class_texts(names, templates))
+    return class_tokens(model.clip, names, templates)
 
 
 def build_recognizer(

@@ -19,7 +19,7 @@ from models.key_table import ConversionError
 from models.loading import fill_from, load_trained_weights
 from models.losses import soft_cross_entropy
 from models.weight_files import read_weight_file
-from models.zero_shot import class_text_features, fuse_logits
+from models.zero_shot import class_text_features, class_tokens, fuse_logits
 
 NAMES = ("walk", "run", "jump")
 
@@ -76,6 +76,23 @@ def test_templates_are_averaged_after_normalisation() -> None:
     assert torch.allclose(both, F.normalize(one + two, dim=-1), atol=1e-5)
     with pytest.raises(ValueError, match="no {} for the class name"):
         class_text_features(clip, NAMES, ["a photo"])
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_texts_that_clip_cannot_read_to_their_end_are_told(
+    tuned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of class names that differ only there CLIP makes the same."""
+    clip = network().model.clip
+    caplog.clear()
+    most = clip.architecture.context_length
+    fitting = " ".join(["a"] * (most - 2))
+    make = class_tokens if tuned else class_text_features
+    first, second = make(clip, [fitting, f"{fitting[:-1]} cat"], ["{}"])
+    assert not torch.equal(first, second) and not caplog.text
+    first, second = make(clip, [f"{fitting} cat", f"{fitting} dog"], ["{}"])
+    assert torch.equal(first, second)
+    assert f"2 of 2 texts of classes are cut to the {most} tokens that CLIP reads" in caplog.text
 
 
 def test_frozen_logits_average_normalised_frames() -> None:
