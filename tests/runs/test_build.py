@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -112,6 +114,16 @@ def test_batches_of_repeated_clips_count_clips(config_of: ConfigOf, monkeypatch:
     monkeypatch.setattr(distributed, "world_size", lambda: 4)
     with pytest.raises(ConfigError, match="8 clips cannot be split over 4 processes in 4s"):
         micro_batch_size(config)
+
+
+def test_the_documents_run_on_two_machines_fits_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips that are mixed with each other stay in one process, and 16 of them have 16 each."""
+    checkout = Path(__file__).resolve().parents[2]
+    text = (checkout / "runs/README.md").read_text()
+    (command,) = re.findall(r"srun torchrun .*? --cfg (.*?)\ntest -e", text, re.DOTALL)
+    recipe, *pairs = shlex.split(command.replace("\\\n", " "), comments=True)
+    monkeypatch.setattr(distributed, "world_size", lambda: 16)
+    assert micro_batch_size(load_run_config(checkout / recipe, pairs)) == 16
 
 
 def test_shots_are_drawn_from_videos_that_are_not_left_out(config_of: ConfigOf, tmp_path: Path) -> None:
