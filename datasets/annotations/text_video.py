@@ -5,7 +5,7 @@ MSR-VTT   MSRVTT_data.json {"videos": […], "sentences": [{"caption", "video_id
 DiDeMo    {train,val,test}_data.json, one entry per description, and {train,val,test}_list.txt; all
           descriptions of a video, joined by a space, are one query
 LSMDC     LSMDC16_annos_{training,val}.csv, LSMDC16_challenge_1000_publictect.csv: six fields separated by
-          tabs, no header; id first, sentence last
+          tabs, no header; id first, sentence last; some clips have several lines, a sentence each
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def read_didemo(request: ReadRequest) -> list[VideoRecord]:
 
 
 def read_lsmdc(request: ReadRequest) -> list[VideoRecord]:
-    """Clips with one sentence each; clip "1004_Juno_00.00.32.161-00.00.36.246" lies in the folder
+    """Clips with their sentences, mostly one; clip "1004_Juno_00.00.32.161-00.00.36.246" lies in the folder
     "1004_Juno"."""
     offenders = Offenders(request.path, remedy="every line holds six fields separated by tabs")
     captions: dict[str, list[str]] = {}
@@ -72,10 +72,8 @@ def read_lsmdc(request: ReadRequest) -> list[VideoRecord]:
             continue
         if len(fields) != _LSMDC_FIELDS:
             offenders.add(number, f"{len(fields)} fields in {shown(line)}")
-        elif fields[0] in captions:
-            offenders.add(number, f"{fields[0]} occurs twice")
         else:
-            captions[fields[0]] = [fields[-1].strip()]
+            captions.setdefault(fields[0], []).append(fields[-1].strip())
     offenders.raise_any()
     records = _records(request.path, captions.keys(), captions, extension=".avi")
     return [
