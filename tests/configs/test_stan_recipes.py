@@ -44,6 +44,7 @@ def test_a_recipe_is_the_published_one(recipe: str) -> None:
     assert optimizer.base_lr * optimizer.new_net_lrmult == pytest.approx(branch_rate)
     assert config.train.clip_grad_norm == 5
     assert retrieval.alignment == ("mug" if "mug" in recipe else "pooled")
+    assert retrieval.captions == "all"  # epochs are counted in pairs: 180,000 of MSR-VTT
     assert not (config.video.backbone.freeze_text or config.video.backbone.freeze_visual)
     assert (config.video.backbone.stan.depth, config.video.backbone.stan.drop_path) == (4, 0.1)
     assert (data.sampling_mode, data.num_sparse_frames) == ("segment_offset", frames)
