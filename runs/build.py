@@ -140,6 +140,7 @@ def build_schedule(settings: OptimizerConfig, batch_size: int) -> LearningRateSc
         warmup_start_lr=settings.warmup_start_lr * scale,
         min_lr=settings.min_lr * scale,
         half_period=settings.cosine_half_period,
+        hold_epochs=settings.hold_epochs,
     )
 
 

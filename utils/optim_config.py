@@ -26,6 +26,8 @@ class OptimizerConfig:
     OPTIMIZER.COSINE_HALF_PERIOD epochs, and rises again."""
     cosine_half_period: float = 0.0
     """cosine_wave: epochs from the peak of the rate to its floor."""
+    hold_epochs: float = 0.0
+    """cosine_wave: epochs that the rate stays at its peak after the warm-up, before it falls."""
     max_epoch: int = 36
     """Passes over the training data in all; TRAIN.NUM_FOLDS of them make one loop."""
     warmup_epochs: float = 6.0
@@ -45,11 +47,12 @@ class OptimizerConfig:
         require(
             self.base_lr > 0, "BASE_LR", f"{self.base_lr} is not positive", "3.2e-5 is the published value"
         )
-        for key in ("NEW_NET_LRMULT", "WARMUP_EPOCHS", "WARMUP_START_LR", "MIN_LR", "WEIGHT_DECAY"):
+        for key in ("NEW_NET_LRMULT", "WARMUP_EPOCHS", "WARMUP_START_LR", "HOLD_EPOCHS", "MIN_LR"):
             value = getattr(self, key.lower())
             require(value >= 0, key, f"{value} is negative", "give 0 or more")
-        decay = self.new_net_weight_decay
-        require(decay >= 0, "NEW_NET_WEIGHT_DECAY", f"{decay} is negative", "give 0 or more")
+        for key in ("WEIGHT_DECAY", "NEW_NET_WEIGHT_DECAY"):
+            value = getattr(self, key.lower())
+            require(value >= 0, key, f"{value} is negative", "give 0 or more")
         require(
             self.max_epoch >= 1, "MAX_EPOCH", f"{self.max_epoch} is not positive", "36 is the published value"
         )
@@ -58,6 +61,12 @@ class OptimizerConfig:
             "COSINE_HALF_PERIOD",
             f"{self.cosine_half_period:g} does not go with OPTIMIZER.LR_POLICY {self.lr_policy}",
             "give a number of epochs for cosine_wave, and leave it out for other policies",
+        )
+        require(
+            self.hold_epochs == 0 or self.lr_policy == "cosine_wave",
+            "HOLD_EPOCHS",
+            f"{self.hold_epochs:g} does not go with OPTIMIZER.LR_POLICY {self.lr_policy}",
+            "give it with cosine_wave, and leave it out for other policies",
         )
         require(
             self.min_lr <= self.base_lr,

@@ -5,7 +5,8 @@ state.
 
     e < warmup_epochs    linear from warmup_start_lr to the policy's rate at warmup_epochs
     cosine               base_lr · ½ (1 + cos(π · e / max_epoch))
-    cosine_wave          base_lr · ½ (1 + cos(π · (e − warmup_epochs) / half_period)), down and up again
+    cosine_wave          base_lr for hold_epochs after the warm-up, until epoch s; then
+                         base_lr · ½ (1 + cos(π · (e − s) / half_period)), down and up again
     constant             base_lr
 
 The result never falls below min_lr. Parameter groups multiply it by their own factor (`utils/optim.py`).
@@ -30,6 +31,7 @@ class LearningRateSchedule:
     warmup_start_lr: float = 0.0
     min_lr: float = 0.0
     half_period: float = 0.0
+    hold_epochs: float = 0.0
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -58,6 +60,6 @@ class LearningRateSchedule:
         if self.policy == "cosine":
             return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * min(epoch / self.max_epoch, 1.0)))
         if self.policy == "cosine_wave":
-            phase = (epoch - self.warmup_epochs) / self.half_period
-            return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * phase))
+            phase = (epoch - self.warmup_epochs - self.hold_epochs) / self.half_period
+            return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * max(phase, 0.0)))
         return self.base_lr

@@ -69,7 +69,10 @@ def test_published_courses_of_the_rate() -> None:
     assert [rate_at(didemo, e) for e in (4, 12.5)] == pytest.approx([2e-6, 1e-6])
     assert 0 < rate_at(didemo, 20) < 2e-8
     lsmdc = load_run_config(STAN / "lsmdc/b32-12f.yaml")
-    assert [rate_at(lsmdc, e) for e in (0.5, 5, 9.5)] == pytest.approx([1e-6, 0, 1e-6], abs=1e-12)
+    assert [rate_at(lsmdc, e) for e in (0, 10, 14.5, 19)] == pytest.approx([5e-8, 1e-6, 0, 1e-6], abs=1e-12)
+    mug = load_run_config(STAN / "lsmdc/mug-b32-12f.yaml")
+    rates = [rate_at(mug, e) for e in (0, 5, 7, 10, 14.5, 100)]
+    assert rates == pytest.approx([1e-7, 2e-6, 2e-6, 2e-6, 0, 2e-6], abs=1e-12)
 
 
 @pytest.mark.parametrize("path", sorted(STAN.rglob("*-cosine.yaml")), ids=lambda path: path.stem)

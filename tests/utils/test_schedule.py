@@ -62,6 +62,14 @@ def test_a_cosine_wave_falls_in_its_half_period_and_rises_again() -> None:
     )
 
 
+def test_a_cosine_wave_may_wait_at_its_peak() -> None:
+    wave = LearningRateSchedule(
+        2.0, 100, policy="cosine_wave", warmup_epochs=5, warmup_start_lr=0.0, half_period=4.5, hold_epochs=5
+    )
+    rates = [wave.at(epoch) for epoch in (2.5, 5, 7.5, 10, 12.25, 14.5, 19)]
+    assert rates == pytest.approx([1.0, 2.0, 2.0, 2.0, 1.0, 0.0, 2.0], abs=1e-12)
+
+
 def test_a_rise_over_the_whole_run() -> None:
     """STAN on MSR-VTT, as published: from 5 % to 100 % over all ten epochs."""
     rise = LearningRateSchedule(2e-6, 10, policy="constant", warmup_epochs=10, warmup_start_lr=1e-7)
