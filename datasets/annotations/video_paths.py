@@ -37,9 +37,14 @@ VIDEO_EXTENSIONS = frozenset(
         "wmv",
         "flv",
         "3gp",
+        "3g2",
         "ts",
+        "mts",
         "m2ts",
         "ogv",
+        "asf",
+        "vob",
+        "mxf",
         "packed",
     )
 )

@@ -12,8 +12,8 @@ from pathlib import Path
 from datasets.decoding.packed import PACKED_SUFFIX
 from runs.cli import print_block
 
-_COMMON_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-_RARE_SUFFIXES = (".3gp", ".asf", ".flv", ".gif", ".m2ts", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".y4m")
+_COMMON_SUFFIXES = (".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+_RARE_SUFFIXES = (".3g2", ".asf", ".flv", ".gif", ".m2ts", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".y4m")
 VIDEO_SUFFIXES = frozenset((*_COMMON_SUFFIXES, *_RARE_SUFFIXES, PACKED_SUFFIX))
 LIST_SUFFIXES = frozenset([".txt", ".csv", ".tsv", ".lst", ".list"])
 

@@ -106,6 +106,14 @@ def test_real_msrvtt_training_ids(shared: Path, tmp_path: Path, size: str, count
     assert not {record.name for record in split.records} & {record.name for record in test.records}
 
 
+def test_real_didemo_videos_are_found_after_a_conversion(shared: Path, tmp_path: Path) -> None:
+    """Cameras and phones of that time: 220 avi, 7 mts, 2 3g2, and 27 with nothing behind the dot."""
+    annotations = shared / "data/annotations/didemo"
+    for name in (annotations / "test_list.txt").read_text().split():
+        (tmp_path / f"{name.rpartition('.')[0]}.mp4").touch()
+    assert load_split("didemo", "test", anno_dir=annotations, data_root=tmp_path).missing == ()
+
+
 @pytest.mark.parametrize(("split", "count"), [("test", 1004), ("val", 1065)])
 def test_real_didemo(shared: Path, split: str, count: int) -> None:
     loaded = load_split("didemo", split, anno_dir=shared / "data/annotations/didemo")

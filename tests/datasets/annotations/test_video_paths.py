@@ -25,6 +25,7 @@ def _located(root: Path, *records: VideoRecord, split: str = "val") -> list[str]
 
 def test_known_extensions_only() -> None:
     assert has_video_extension("a/b.MP4")
+    assert has_video_extension("b.mts") and has_video_extension("b.3g2")
     assert not has_video_extension("1004_Juno_00.00.32.161-00.00.36.246")
     assert not has_video_extension("a.mp4/b")
     assert not has_video_extension("mp4")
