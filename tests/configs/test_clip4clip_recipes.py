@@ -21,3 +21,4 @@ def test_training_sees_the_centre_of_a_frame(path: Path) -> None:
     assert box == centre_box(240, 320, 240, 240)
     assert config.augmentation.flip_prob == 0
     assert config.data.test_scale == config.data.test_crop_size == 224
+    assert (config.data.interpolation, config.data.antialias) == ("bicubic", True)  # as Pillow's
