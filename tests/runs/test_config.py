@@ -93,6 +93,7 @@ def test_defaults_are_a_valid_run() -> None:
         ("TRAIN.BATCH_SIZE 100", "TRAIN.MICRO_BATCH_SIZE", "divisor"),
         ("TRAIN.MICRO_BATCH_SIZE 48", "TRAIN.MICRO_BATCH_SIZE", "divisor"),
         ("OPTIMIZER.WARMUP_EPOCHS 36", "OPTIMIZER.WARMUP_EPOCHS", "less than 36"),
+        ("OPTIMIZER.HOLD_EPOCHS 5", "OPTIMIZER.HOLD_EPOCHS", "cosine_wave"),
         ("OPTIMIZER.MIN_LR 1", "OPTIMIZER.MIN_LR", "cosine"),
         ("OPTIMIZER.BASE_LR 0", "OPTIMIZER.BASE_LR", "3.2e-5"),
         ("NUM_GPUS -1", "NUM_GPUS", "the CPU"),
