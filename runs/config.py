@@ -268,22 +268,22 @@ class RunConfig:
     def _check_retrieval(self) -> None:
         if self.task_type != "retrieval":
             return
-        augmentation = self.augmentation
+        augmentation, trains = self.augmentation, self.train.enable
         conflicts = (
             ("DATA.SHOTS", self.data.shots is not None, "leave it out: it counts videos per class"),
             ("DATA.CLASS_HALF", self.data.class_half != "all", "leave it out: there are no classes"),
-            ("AUGMENTATION.MIXUP.ENABLE", augmentation.mixes, "turn off MIXUP and CUTMIX"),
-            ("AUGMENTATION.BATCH_AUG.ENABLE", augmentation.batch_aug.enable, "turn it off"),
+            ("AUGMENTATION.MIXUP.ENABLE", trains and augmentation.mixes, "turn off MIXUP and CUTMIX"),
+            ("AUGMENTATION.BATCH_AUG.ENABLE", trains and augmentation.batch_aug.enable, "turn it off"),
             (
                 "TRAIN.MICRO_BATCH_SIZE",
-                self.train.micro_batch_size is not None,
+                trains and self.train.micro_batch_size is not None,
                 "leave it out, as the loss compares all pairs of a batch; to save memory, set "
                 "TRAIN.ACTIVATION_CHECKPOINTING",
             ),
             ("TEST.NUM_ENSEMBLE_VIEWS", self.test.num_views != 1, "set it and TEST.NUM_SPATIAL_CROPS to 1"),
             (
                 "VIDEO.HEAD.NAME",
-                self.train.enable and self.video.head.name != "text",
+                trains and self.video.head.name != "text",
                 "set it to text: there is nothing to classify",
             ),
         )

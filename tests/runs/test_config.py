@@ -146,6 +146,8 @@ def test_some_clips_of_a_video_stay_clean_only_where_there_are_several() -> None
         "OPTIMIZER.WARMUP_EPOCHS 36",
         "AUGMENTATION.RANDOM_ERASING.ENABLE true AUGMENTATION.RANDOM_ERASING.NUM_SPLITS 2",
         "MODEL.NAME stan VIDEO.BACKBONE.FREEZE_TEXT false VIDEO.HEAD.NAME linear",
+        "TASK_TYPE retrieval TEST.NUM_ENSEMBLE_VIEWS 1 AUGMENTATION.MIXUP.ENABLE true",
+        "TASK_TYPE retrieval TEST.NUM_ENSEMBLE_VIEWS 1 TRAIN.MICRO_BATCH_SIZE 32",
     ],
 )
 def test_what_cannot_be_trained_so_can_be_tested(pairs: str) -> None:
