@@ -108,7 +108,7 @@ def _records(
 
 
 def _entries(path: str, content: Any, key: str, fields: tuple[str, ...]) -> list[dict[str, str]]:
-    """The list under `key`, each of whose entries has the fields.
+    """The list under `key`, each of whose entries has the fields, which are texts.
 
     Raises:
         AnnotationError: another structure.
@@ -117,8 +117,8 @@ def _entries(path: str, content: Any, key: str, fields: tuple[str, ...]) -> list
     if not isinstance(entries, list):
         raise AnnotationError(f"{path}: no list {key!r}. Remedy: take the released file")
     for number, entry in enumerate(entries, start=1):
-        if not isinstance(entry, dict) or any(field not in entry for field in fields):
+        if not isinstance(entry, dict) or any(not isinstance(entry.get(field), str) for field in fields):
             raise AnnotationError(
-                f"{path}: entry {number} has not all of {', '.join(fields)}: {shown(str(entry))}"
+                f"{path}: entry {number} has not all of {', '.join(fields)} as texts: {shown(str(entry))}"
             )
     return entries

@@ -40,9 +40,10 @@ def test_msrvtt_json_of_another_structure(tmp_path: Path) -> None:
     write(tmp_path / "MSRVTT_data.json", json.dumps({"annotations": []}))
     with pytest.raises(AnnotationError, match="no list 'sentences'"):
         load_split("msrvtt", "train", anno_dir=tmp_path)
-    write(tmp_path / "MSRVTT_data.json", json.dumps({"sentences": [{"caption": "a"}]}))
-    with pytest.raises(AnnotationError, match="entry 1 has not all of video_id, caption"):
-        load_split("msrvtt", "train", anno_dir=tmp_path)
+    for entry in ({"caption": "a"}, {"caption": None, "video_id": "video1"}, {"caption": "a", "video_id": 1}):
+        write(tmp_path / "MSRVTT_data.json", json.dumps({"sentences": [entry]}))
+        with pytest.raises(AnnotationError, match="entry 1 has not all of video_id, caption as texts"):
+            load_split("msrvtt", "train", anno_dir=tmp_path)
 
 
 def test_didemo_joins_the_descriptions_of_a_video(tmp_path: Path) -> None:
