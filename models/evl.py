@@ -61,7 +61,8 @@ class FrameToFrame(nn.Module):
             )
         before = self._gather(query[:, 1:], key[:, :-1], self.w1)
         after = self._gather(query[:, :-1], key[:, 1:], self.w2)
-        none = torch.zeros_like(before[:, :1])
+        # not zeros_like of a frame: a clip of one has no neighbours, so nothing in `before`
+        none = before.new_zeros(before.shape[0], 1, *before.shape[2:])
         return torch.cat([none, before], dim=1) + torch.cat([after, none], dim=1)
 
     def _gather(self, query: Tensor, key: Tensor, table: Tensor) -> Tensor:

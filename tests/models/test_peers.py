@@ -97,6 +97,20 @@ def test_other_clip_lengths_and_every_second_frame(clip: Clip, name: str) -> Non
     assert features.frames.shape[:2] == (1, 6)
 
 
+@pytest.mark.parametrize("name", ["st_adapter", "aim", "evl", "xclip"])
+def test_clips_of_one_frame_train_every_weight(clip: Clip, name: str) -> None:
+    model = all_peers(clip)[name]
+    network = Recognizer(model, [LinearHead(model.video_width, 5)] if not model.in_joint_space else [])
+    features = model(torch.randn(2, 3, 1, 32, 32))
+    assert features.frames.shape[:2] == (2, 1)
+    if model.in_joint_space:
+        scores: Tensor = model.similarity(features, torch.randn(5, model.embed_dim))
+    else:
+        scores = network.heads[0](model, features)
+    scores.square().sum().backward()
+    assert all(weight.grad is not None for weight in network.parameters() if weight.requires_grad)
+
+
 def test_only_what_is_trained_has_gradients(clip: Clip, video: Tensor) -> None:
     for model in all_peers(clip).values():
         apply_roles(model)
