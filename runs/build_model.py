@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from datasets.config import CLIP_MEAN, CLIP_STD
 from datasets.labels import class_key, class_words
 from models.build import ClipShape, ModelBuilder, build_recognizer, build_video_model
 from models.bundled_clip import build_bundled_clip
@@ -32,6 +33,8 @@ from utils.download import DownloadError
 from utils.logging import get_logger
 
 _ROUNDED = 1e-3
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation that X-CLIP and ViFi-CLIP tune CLIP's image tower with."""
 
 
 def build_network(
@@ -76,8 +79,11 @@ def _build_model(config: RunConfig) -> VideoModel:
 def check_normalisation(config: RunConfig) -> None:
     """Tell before anything is fetched that the tag of CLIP's weights wants other DATA.MEAN and DATA.STD.
 
-    For a CLIP as published: trained weights want what they were trained with. Raises ConfigError.
+    For a CLIP as published: trained weights want what they were trained with, and a tower that is tuned may
+    be given ImageNet's. Raises ConfigError.
     """
+    if _tunes_with_imagenets(config):
+        return
     backbone, data = config.video.backbone, config.data
     tag = tag_description(backbone.meta_arch_name, backbone.pretrain_weight_path)
     given = {"MEAN": data.mean, "STD": data.std}
@@ -90,6 +96,23 @@ def check_normalisation(config: RunConfig) -> None:
             key=f"DATA.{different[0]}",
             remedy="set " + " ".join(f"DATA.{key} [{_listed(wanted[key])}]" for key in different),
         )
+
+
+def normalisation_of_clip(config: RunConfig) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation of the images that the CLIP to start from was trained with: CLIP's own
+    where a tuned tower is given ImageNet's, else DATA.MEAN and DATA.STD.
+    """
+    if not _tunes_with_imagenets(config):
+        return config.data.mean, config.data.std
+    backbone = config.video.backbone
+    tag = tag_description(backbone.meta_arch_name, backbone.pretrain_weight_path)
+    return tag.get("mean") or CLIP_MEAN, tag.get("std") or CLIP_STD
+
+
+def _tunes_with_imagenets(config: RunConfig) -> bool:
+    given = (config.data.mean, config.data.std)
+    near = (math.dist(own, other) <= _ROUNDED for own, other in zip(given, _IMAGENET, strict=True))
+    return not config.video.backbone.freeze_visual and all(near)
 
 
 def _listed(numbers: Sequence[float]) -> str:

@@ -15,9 +15,11 @@ from torch import Tensor
 from datasets.annotations.zero_shot_splits import ZeroShotProtocol
 from datasets.batch import ReadFailure, VideoBatch
 from datasets.records import AnnotatedSplit, VideoRecord
+from datasets.transforms.device import normalise
 from datasets.video_dataset import UnreadableVideoError
 from models.clip import Clip, build_clip
 from models.heads import frame_logits
+from runs.build_model import normalisation_of_clip
 from runs.evaluate import EvaluationData
 from runs.inference.classifier import VideoClassifier
 from runs.inference.zero_shot_scores import RunTargets, class_columns
@@ -122,18 +124,25 @@ class _Comparer:
     def logits(self, batch: VideoBatch, num_views: int) -> tuple[Tensor, Tensor]:
         """(B,V,K) of the model and of the frozen CLIP, on the CPU."""
         classifier, model = self._classifier, self._classifier.model
-        video = classifier.normalised(batch.clips())
+        clips = batch.clips()
+        video = classifier.normalised(clips)
         with classifier.precision.autocast():
             features = model(video)
             frames = (
                 model.frozen_frames(video, features)
                 if self._original is None
-                else self._original.encode_frames(model.shown_frames(video))
+                else self._original.encode_frames(model.shown_frames(self._for_original(clips)))
             )
         own = model.similarity(features, self._texts)
         frozen = frame_logits(frames, self._clip_texts, self._scale)
         shape = (-1, num_views, own.shape[-1])
         return own.float().cpu().view(shape), frozen.float().cpu().view(shape)
+
+    def _for_original(self, clips: Tensor) -> Tensor:
+        """Clips uint8 (B,3,T,H,W) as the CLIP that was not tuned takes them, which may be otherwise."""
+        classifier = self._classifier
+        mean, std = normalisation_of_clip(classifier.config)
+        return normalise(clips.to(classifier.device, non_blocking=True), mean, std)
 
 
 def original_clip(classifier: VideoClassifier) -> Clip | None:

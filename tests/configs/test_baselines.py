@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets.config import CLIP_MEAN, CLIP_STD
 from runs.config import RunConfig, load_run_config
 
 BASELINES = Path(__file__).resolve().parents[2] / "configs" / "projects" / "baselines"
@@ -55,6 +56,9 @@ def test_a_recipe_is_what_its_name_says(path: Path) -> None:
         assert config.data.num_input_frames * config.data.sampling_rate == 128
     if path.parts[-2] == "ssv2":
         assert config.augmentation.flip_prob == (0.5 if "zero-shot" in path.stem else 0)
+    imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    as_imagenet = method_of(path) in ("xclip", "vifi-clip")
+    assert (config.data.mean, config.data.std) == (imagenet if as_imagenet else (CLIP_MEAN, CLIP_STD))
     if config.model.name == "evl":  # the release has an option for mirroring, which it never applies
         assert config.augmentation.flip_prob == 0
 

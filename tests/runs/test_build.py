@@ -15,6 +15,7 @@ import torch
 
 from datasets.annotations import AnnotationError
 from datasets.batch import VideoBatch
+from datasets.config import CLIP_MEAN, CLIP_STD
 from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from models.tiny_architectures import TINY_ARCHITECTURES
@@ -28,7 +29,12 @@ from runs.build_data import (
     load_test_split,
     micro_batch_size,
 )
-from runs.build_model import build_network, build_retriever, check_normalisation
+from runs.build_model import (
+    build_network,
+    build_retriever,
+    check_normalisation,
+    normalisation_of_clip,
+)
 from runs.config import RunConfig, load_run_config
 from runs.output_folder import OutputFolder
 from tests.runs.conftest import Pairs
@@ -214,6 +220,19 @@ def test_a_tag_with_its_own_normalisation_says_it(
         check_normalisation(config_of(**named, DATA__MEAN=halves))
     run = start_run(pairs_of(**named))
     assert run.codes() == [2] and "error: DATA.MEAN" in run.text(), run.text()
+
+
+def test_a_tower_that_is_tuned_may_have_the_normalisation_of_imagenet(config_of: ConfigOf) -> None:
+    given = {"DATA__MEAN": "[0.485,0.456,0.406]", "DATA__STD": "[0.229,0.224,0.225]"}
+    given |= {"MODEL__NAME": "clip", "VIDEO__BACKBONE__META_ARCH_NAME": "ViT-B-16"}
+    given["VIDEO__BACKBONE__PRETRAIN_WEIGHT_PATH"] = "openai"
+    tuned = {**given, "VIDEO__BACKBONE__FREEZE_VISUAL": "false"}
+    check_normalisation(config_of(**tuned))
+    assert normalisation_of_clip(config_of(**tuned)) == (CLIP_MEAN, CLIP_STD)  # before it was tuned
+    with pytest.raises(ConfigError, match=r"DATA.MEAN: 0.485"):
+        check_normalisation(config_of(**given))
+    with pytest.raises(ConfigError, match=r"DATA.MEAN: 0.4"):
+        check_normalisation(config_of(**{**tuned, "DATA__MEAN": "[0.4,0.4,0.4]"}))
 
 
 SSV2_PAIRS = ((86, 87), (93, 94), (166, 167))

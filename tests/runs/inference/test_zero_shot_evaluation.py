@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -46,6 +47,16 @@ def test_the_frozen_clip_is_the_original_with_its_own_scale(tmp_path: Path) -> N
     expected = frozen_logits(MeanPool(original, alpha=tuned.model.alpha), tuned.normalised(CLIPS), text)
     torch.testing.assert_close(found.clip[:, 0], expected)
     assert not torch.allclose(found.model, found.clip, atol=0.1)
+
+
+def test_the_frozen_clip_sees_the_clips_as_it_was_trained(tmp_path: Path) -> None:
+    """A tuned tower may have another mean and standard deviation than the CLIP it started from."""
+    tuned = tuned_clip(tmp_path)
+    data = replace(tuned.config.data, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    other = replace(tuned, config=replace(tuned.config, data=data))
+    found, expected = (collect_logits(model, cast(Any, OneBatch()), NAMES) for model in (other, tuned))
+    assert torch.equal(found.clip, expected.clip)
+    assert not torch.equal(found.model, expected.model)
 
 
 def test_an_original_that_is_gone_is_one_clear_message(tmp_path: Path) -> None:
