@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datasets.config import CLIP_MEAN, CLIP_STD
+from runs.build_data import build_sampling
 from runs.config import RunConfig, load_run_config
 
 BASELINES = Path(__file__).resolve().parents[2] / "configs" / "projects" / "baselines"
@@ -54,6 +56,8 @@ def test_a_recipe_is_what_its_name_says(path: Path) -> None:
     assert config.video.head.classes_per_head == ((400,) if path.parts[-2] == "k400" else (174,))
     if config.data.sampling_mode == "interval_based":
         assert config.data.num_input_frames * config.data.sampling_rate == 128
+        (clip,) = build_sampling(config).test_clips(300, 30.0, 1)
+        assert set(np.diff(clip)) == {config.data.sampling_rate}
     if path.parts[-2] == "ssv2":
         assert config.augmentation.flip_prob == (0.5 if "zero-shot" in path.stem else 0)
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
