@@ -21,8 +21,9 @@ class OptimizerConfig:
     adjust_lr: bool = False
     """Scale the whole course of the learning rate linearly with TRAIN.BATCH_SIZE / 256: WARMUP_START_LR,
     BASE_LR and MIN_LR."""
-    lr_policy: Literal["cosine", "cosine_wave", "constant"] = "cosine"
-    """Course after the warm-up: cosine falls to OPTIMIZER.MIN_LR at the last epoch; cosine_wave falls in
+    lr_policy: Literal["cosine", "cosine_from_peak", "cosine_wave", "constant"] = "cosine"
+    """Course after the warm-up: cosine falls to OPTIMIZER.MIN_LR at the last epoch, and has fallen since the
+    first; cosine_from_peak has not before the warm-up's end; cosine_wave falls in
     OPTIMIZER.COSINE_HALF_PERIOD epochs, and rises again."""
     cosine_half_period: float = 0.0
     """cosine_wave: epochs from the peak of the rate to its floor."""

@@ -5,6 +5,7 @@ state.
 
     e < warmup_epochs    linear from warmup_start_lr to the policy's rate at warmup_epochs
     cosine               base_lr · ½ (1 + cos(π · e / max_epoch))
+    cosine_from_peak     base_lr · ½ (1 + cos(π · (e − warmup_epochs) / (max_epoch − warmup_epochs)))
     cosine_wave          base_lr for hold_epochs after the warm-up, until epoch s; then
                          base_lr · ½ (1 + cos(π · (e − s) / half_period)), down and up again
     constant             base_lr
@@ -17,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-POLICIES = ("cosine", "cosine_wave", "constant")
+POLICIES = ("cosine", "cosine_from_peak", "cosine_wave", "constant")
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,16 @@ class LearningRateSchedule:
         return max(rate, self.min_lr)
 
     def _without_warmup(self, epoch: float) -> float:
+        if self.policy == "constant":
+            return self.base_lr
+        return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * self._phase(epoch)))
+
+    def _phase(self, epoch: float) -> float:
+        """0 at the peak of the cosine, 1 at its floor."""
         if self.policy == "cosine":
-            return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * min(epoch / self.max_epoch, 1.0)))
+            return min(epoch / self.max_epoch, 1.0)
+        after = epoch - self.warmup_epochs
         if self.policy == "cosine_wave":
-            phase = (epoch - self.warmup_epochs - self.hold_epochs) / self.half_period
-            return self.base_lr * 0.5 * (1.0 + math.cos(math.pi * max(phase, 0.0)))
-        return self.base_lr
+            return max(after - self.hold_epochs, 0.0) / self.half_period
+        falling = self.max_epoch - self.warmup_epochs
+        return min(after / falling, 1.0) if falling > 0 else 0.0

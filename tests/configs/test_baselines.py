@@ -61,6 +61,7 @@ def test_a_recipe_is_what_its_name_says(path: Path) -> None:
         assert set(np.diff(clip)) == {config.data.sampling_rate}
     if path.parts[-2] == "ssv2":
         assert config.augmentation.flip_prob == (0.5 if "zero-shot" in path.stem else 0)
+    assert config.data.interpolation == ("bicubic" if config.model.name == "st_adapter" else "bilinear")
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     as_imagenet = method_of(path) in ("xclip", "vifi-clip")
     assert (config.data.mean, config.data.std) == (imagenet if as_imagenet else (CLIP_MEAN, CLIP_STD))
@@ -79,6 +80,8 @@ def test_a_recipe_trains_as_published(setting: str) -> None:
         config = load_run_config(path)
         optimizer = config.optimizer
         rate, *others = PUBLISHED[setting]
+        begins_late = optimizer.lr_policy == "cosine_from_peak"
+        assert begins_late == (method == "st-adapter")
         assert optimizer.base_lr * optimizer.new_net_lrmult == pytest.approx(rate)
         assert others == [
             optimizer.new_net_weight_decay,

@@ -70,6 +70,14 @@ def test_a_cosine_wave_may_wait_at_its_peak() -> None:
     assert rates == pytest.approx([1.0, 2.0, 2.0, 2.0, 1.0, 0.0, 2.0], abs=1e-12)
 
 
+def test_a_cosine_from_its_peak_begins_where_the_warm_up_ends() -> None:
+    """ST-Adapter on Kinetics, as published: two epochs up, ten down."""
+    course = LearningRateSchedule(2.0, 12, policy="cosine_from_peak", warmup_epochs=2)
+    assert [course.at(epoch) for epoch in (0, 1, 2, 7, 12)] == pytest.approx([0, 1, 2, 1, 0], abs=1e-12)
+    only_up = LearningRateSchedule(2.0, 4, policy="cosine_from_peak", warmup_epochs=4)
+    assert [only_up.at(epoch) for epoch in (0, 2, 4)] == pytest.approx([0, 1, 2])
+
+
 def test_a_rise_over_the_whole_run() -> None:
     """STAN on MSR-VTT, as published: from 5 % to 100 % over all ten epochs."""
     rise = LearningRateSchedule(2e-6, 10, policy="constant", warmup_epochs=10, warmup_start_lr=1e-7)
