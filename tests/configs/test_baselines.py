@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from datasets.config import CLIP_MEAN, CLIP_STD
+from datasets.transforms.rand_augment import RandAugment
 from runs.build_data import build_sampling
 from runs.config import RunConfig, load_run_config
 
@@ -95,6 +96,30 @@ def test_a_recipe_trains_as_published(setting: str) -> None:
         linear = method != "xclip"
         assert config.video.head.name == ("linear" if linear else "text")
         assert config.video.head.dropout_rate == (0.5 if linear else 0)
+
+
+AUGMENTED = {
+    # magnitude on a scale to 30, operations, probability, on the whole frame
+    "st-adapter ssv2": (21, 4, 0.5, True),
+    "aim ssv2": (7, 4, 1.0, False),
+    "evl k400": (21, 4, 0.5, True),
+    "evl ssv2": (21, 4, 0.5, True),
+}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_a_recipe_augments_as_published(path: Path) -> None:
+    augmentation = load_run_config(path).augmentation
+    auto, erasing = augmentation.autoaugment, augmentation.random_erasing
+    setting = f"{method_of(path)} {path.parts[-2]}"
+    assert auto.enable == (setting in AUGMENTED)
+    if auto.enable:
+        drawn = RandAugment.from_description(auto.type)
+        found = (round(3 * drawn.magnitude), drawn.num_operations, drawn.probability, auto.before_crop)
+        assert found == AUGMENTED[setting]
+    assert erasing.enable == (setting == "aim ssv2")
+    if erasing.enable:
+        assert (erasing.prob, erasing.mode) == (0.25, "const")
 
 
 SIZES = {
