@@ -110,7 +110,7 @@ class DataConfig:
     test_crop_size: int = 224
     """Side of the square test crop in pixels."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """How frames are resized. The published recipes use bilinear."""
+    """How frames are resized. The published recipes use bilinear, ST-Adapter's bicubic."""
     antialias: bool = False
     """Whether shrinking is antialiased. The published recipes do without: their checkpoints expect it."""
     mean: tuple[float, float, float] = CLIP_MEAN
