@@ -212,6 +212,12 @@ class BackboneConfig:
                 f"{self.stan.depth} layers do not fit beside the {depth} blocks of {self.meta_arch_name}",
                 f"take at most {depth}; 4 is the published value, 6 on SSv2",
             )
+            require(
+                self.evl.decoder_layers <= depth,
+                "EVL.DECODER_LAYERS",
+                f"{self.evl.decoder_layers} layers, but {self.meta_arch_name} has {depth} blocks to read",
+                f"take at most {depth}; 4 is the published value, on SSv2 the number of blocks",
+            )
         layers = self.dist.selected_layers
         if depth is not None and layers is not None:
             require(
