@@ -3,7 +3,8 @@
 Described as in timm, "rand-m9-mstd0.5-inc1": magnitude m of 10 with a normal spread mstd, n operations (2
 by default), each applied with probability p (0.5 by default). `inc1` (operations that grow with the
 magnitude) is how torchvision's are anyway. The operations and their ranges are torchvision's: those of timm
-without inversion and additive solarising, and with an identity."""
+without inversion and additive solarising, and with an identity. What a shift or a rotation leaves empty
+becomes mid-grey, and the rest is interpolated, as the published recipes have it."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from datasets.rand_augment_description import FORM, MOST_MAGNITUDE, described_nu
 from datasets.randomness import happens, randint
 
 _BINS = 31
+_GREY = 128
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,13 @@ def _one_operation(clip: tv_tensors.Video, level: int, seed: int) -> tv_tensors.
     """One random operation of torchvision's table. Its classes draw from torch's global state: lend them a
     copy.
     """
-    operation = v2.RandAugment(num_ops=1, magnitude=level, num_magnitude_bins=_BINS)
+    operation = v2.RandAugment(
+        num_ops=1,
+        magnitude=level,
+        num_magnitude_bins=_BINS,
+        interpolation=v2.InterpolationMode.BILINEAR,
+        fill=_GREY,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which also seeds the GPUs
         return operation(clip)

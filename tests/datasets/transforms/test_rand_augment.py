@@ -41,6 +41,17 @@ def test_equal_frames_stay_equal_and_draws_follow_the_generator() -> None:
     assert torch.equal(results[3], augment(clip, sample_generator(0, 0, 3)))
 
 
+def test_what_is_left_empty_becomes_grey_and_the_rest_is_interpolated() -> None:
+    grey = torch.full((1, 24, 32, 3), 128, dtype=torch.uint8)
+    halves = torch.zeros(1, 24, 32, 3, dtype=torch.uint8)
+    halves[:, :, 16:] = 200
+    augment, between = RandAugment(magnitude=10, probability=1.0, num_operations=1), 0
+    for index in range(40):
+        assert augment(grey, sample_generator(0, 0, index)).min() > 0  # no operation makes grey black
+        between += len(augment(halves, sample_generator(0, 0, index)).unique()) > 4
+    assert between > 5  # rotations and shears
+
+
 def test_probability_zero_changes_nothing() -> None:
     clip = torch.randint(0, 256, (2, 9, 9, 3), dtype=torch.uint8)
     assert torch.equal(RandAugment(probability=0.0)(clip, sample_generator(0, 0, 0)), clip)
