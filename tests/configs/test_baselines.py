@@ -10,6 +10,7 @@ import pytest
 
 from datasets.config import CLIP_MEAN, CLIP_STD
 from datasets.transforms.rand_augment import RandAugment
+from runs.build import build_schedule
 from runs.build_data import build_sampling
 from runs.config import RunConfig, load_run_config
 
@@ -83,7 +84,9 @@ def test_a_recipe_trains_as_published(setting: str) -> None:
         rate, *others = PUBLISHED[setting]
         begins_late = optimizer.lr_policy == "cosine_from_peak"
         assert begins_late == (method == "st-adapter")
-        assert optimizer.base_lr * optimizer.new_net_lrmult == pytest.approx(rate)
+        schedule = build_schedule(optimizer, config.train.batch_size)
+        assert schedule.base_lr * optimizer.new_net_lrmult == pytest.approx(rate)
+        assert optimizer.adjust_lr == (method == "st-adapter")  # its release scales with the batch
         assert others == [
             optimizer.new_net_weight_decay,
             config.train.batch_size,
