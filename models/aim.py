@@ -83,6 +83,7 @@ class Aim(VideoModel):
         super().__init__(clip, alpha=alpha)
         width, depth = clip.architecture.vision_width, clip.visual.depth
         rates = [config.drop_path_rate * index / max(1, depth - 1) for index in range(depth)]
+        self._rate_share = config.tower_rate_share
         self.positions = nn.Parameter(torch.zeros(frames, width))
         self.blocks = nn.ModuleList(AdaptedBlock(width, config, rate) for rate in rates)
 
@@ -113,3 +114,7 @@ class Aim(VideoModel):
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """Everything but norms, biases and the frames' vectors included, as released."""
         return "ln_" not in name
+
+    def rate_share(self, name: str) -> float:
+        """The classifier's rate, or less of it."""
+        return self._rate_share

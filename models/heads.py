@@ -89,6 +89,10 @@ class Recognizer(nn.Module):
         """Whether weight decay applies to the parameter."""
         return self.model.decays(name.removeprefix("model."), parameter)
 
+    def rate_share(self, name: str) -> float:
+        """The model's word for its weights; heads have all of it."""
+        return self.model.rate_share(name.removeprefix("model.")) if name.startswith("model.") else 1.0
+
 
 def trainable_count(module: nn.Module) -> int:
     """Number of trainable weights."""

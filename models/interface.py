@@ -47,7 +47,8 @@ class VideoFeatures:
 class VideoModel(nn.Module):
     """A network on top of CLIP that turns clips into embeddings in CLIP's joint space.
 
-    Subclasses implement `forward` and `role`, and may override `similarity`, `class_features` and `decays`.
+    Subclasses implement `forward` and `role`, and may override `similarity`, `class_features`, `decays` and
+    `rate_share`.
     """
 
     in_joint_space: ClassVar[bool] = True
@@ -118,6 +119,10 @@ class VideoModel(nn.Module):
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether weight decay applies: not to biases, norms, tokens and positions."""
         return parameter.ndim >= 2 and name.rsplit(".", 1)[-1] not in NOT_DECAYED
+
+    def rate_share(self, name: str) -> float:
+        """The parameter's learning rate, as a share of the one that its role gives it."""
+        return 1.0
 
     def train(self, mode: bool = True) -> VideoModel:
         """Training mode for what is trained; towers that are frozen as a whole stay in evaluation mode."""

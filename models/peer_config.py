@@ -36,11 +36,15 @@ class AimConfig:
     """Factor on the adapter beside the MLP (published: 0.5 for Kinetics, 1 for Something-Something)."""
     drop_path_rate: float = 0.2
     """Share of clips whose adapter paths are left out in training, in the last block; rises from 0."""
+    tower_rate_share: float = 1.0
+    """Learning rate of what is trained in the image encoder, adapters above all, as a share of the
+    classifier's (published: 0.1 for ViT-L/14)."""
 
     def __post_init__(self) -> None:
         _require_positive("ADAPTER_RATIO", self.adapter_ratio)
         rate = self.drop_path_rate
         require(0 <= rate < 1, "DROP_PATH_RATE", f"{rate} is not in [0, 1)", "0 turns it off")
+        _require_positive("TOWER_RATE_SHARE", self.tower_rate_share)
 
 
 @dataclass(frozen=True)

@@ -113,3 +113,7 @@ class Retriever(nn.Module):
     def decays(self, name: str, parameter: nn.Parameter) -> bool:
         """Whether weight decay applies to the parameter."""
         return self.model.decays(name.removeprefix("model."), parameter)
+
+    def rate_share(self, name: str) -> float:
+        """Of the learning rate that the parameter's role gives it."""
+        return self.model.rate_share(name.removeprefix("model."))

@@ -145,13 +145,14 @@ def build_schedule(settings: OptimizerConfig, batch_size: int) -> LearningRateSc
 
 
 def group_settings(model: TrainedNetwork, settings: OptimizerConfig) -> SettingsOf:
-    """Learning-rate multiplier and weight decay of a parameter, from its role in the model."""
+    """Learning-rate multiplier and weight decay of a parameter, from its role and its share in the model."""
 
     def settings_of(name: str, parameter: nn.Parameter) -> GroupSettings:
         is_new = model.role(name) is Role.NEW
         decay = settings.new_net_weight_decay if is_new else settings.weight_decay
+        multiplier = settings.new_net_lrmult if is_new else 1.0
         return GroupSettings(
-            lr_multiplier=settings.new_net_lrmult if is_new else 1.0,
+            lr_multiplier=multiplier * model.rate_share(name),
             weight_decay=decay if model.decays(name, parameter) else 0.0,
         )
 

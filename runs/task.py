@@ -33,6 +33,10 @@ class TrainedNetwork(nn.Module):
         """Whether weight decay applies to it."""
         raise NotImplementedError
 
+    def rate_share(self, name: str) -> float:
+        """Its learning rate as a share of the one that its role gives it."""
+        raise NotImplementedError
+
 
 class TaskResult(Protocol):
     """What an evaluation found, the same on every process."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from datasets.config import CLIP_MEAN, CLIP_STD
 from datasets.transforms.rand_augment import RandAugment
-from runs.build import build_schedule
+from runs.build import build_schedule, group_settings
 from runs.build_data import build_sampling
 from runs.config import RunConfig, load_run_config
+from utils.optim import parameter_groups
 
 BASELINES = Path(__file__).resolve().parents[2] / "configs" / "projects" / "baselines"
 RECIPES = sorted(BASELINES.rglob("*.yaml"))
@@ -82,6 +84,7 @@ def test_a_recipe_trains_as_published(setting: str) -> None:
         config = load_run_config(path)
         optimizer = config.optimizer
         rate, *others = PUBLISHED[setting]
+        assert config.video.backbone.aim.tower_rate_share == 1
         begins_late = optimizer.lr_policy == "cosine_from_peak"
         assert begins_late == (method == "st-adapter")
         schedule = build_schedule(optimizer, config.train.batch_size)
@@ -99,6 +102,23 @@ def test_a_recipe_trains_as_published(setting: str) -> None:
         linear = method != "xclip"
         assert config.video.head.name == ("linear" if linear else "text")
         assert config.video.head.dropout_rate == (0.5 if linear else 0)
+
+
+@pytest.mark.parametrize("path", sorted(BASELINES.rglob("aim-vit-l14-*.yaml")), ids=name_of)
+def test_aim_trains_the_adapters_of_a_large_clip_at_a_tenth_of_the_rate(path: Path) -> None:
+    from models.aim import Aim
+    from models.heads import LinearHead, Recognizer
+    from tests.models.peers import tiny_clip
+
+    config = load_run_config(path)
+    clip = tiny_clip({"width": 64, "layers": 2, "patch": 16, "res": 32})
+    model = Aim(clip, config.video.backbone.aim, frames=4)
+    network: Any = Recognizer(model, [LinearHead(model.video_width, 5)])
+    groups = parameter_groups(network, group_settings(network, config.optimizer))
+    rates = {name: config.optimizer.base_lr * g["lr_multiplier"] for g in groups for name in g["names"]}
+    assert rates.pop("heads.0.fc.weight") == rates.pop("heads.0.fc.bias") == pytest.approx(3e-4)
+    assert {"model.positions", "model.clip.visual.ln_post.weight"} < rates.keys()
+    assert list(rates.values()) == pytest.approx([3e-5] * len(rates))
 
 
 AUGMENTED = {
