@@ -88,6 +88,9 @@ def test_a_recipe_trains_as_published(setting: str) -> None:
         begins_late = optimizer.lr_policy == "cosine_from_peak"
         assert begins_late == (method == "st-adapter")
         schedule = build_schedule(optimizer, config.train.batch_size)
+        first = 0.1 * rate if method == "aim" else 0.0
+        started = schedule.at(0) * optimizer.new_net_lrmult
+        assert method == "evl" or started == pytest.approx(first, abs=1e-6)  # EVL has no warm-up
         assert schedule.base_lr * optimizer.new_net_lrmult == pytest.approx(rate)
         assert optimizer.adjust_lr == (method == "st-adapter")  # its release scales with the batch
         assert others == [
