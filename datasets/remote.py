@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from datasets.annotations.files import is_url, join
+from datasets.annotations.video_paths import without_query
 from datasets.decoding.reader import VideoReader, VideoReadError
 from utils.atomic import replacing
 
@@ -218,10 +219,15 @@ def _copy(url: str, path: str) -> None:
 
 
 def _place_of(root: str, path: str) -> str:
-    """Path or URL of a video below a root; in a web address "#" and "?" would end its name."""
+    """Path or URL of a video below a root; in a web address "#" and "?" would end its name, but for the "?"
+    of a query behind the extension.
+    """
     on_the_web = root.rpartition("::")[2].startswith(("http://", "https://"))
     if on_the_web and not is_url(path) and not os.path.isabs(path):
-        path = path.replace("#", "%23").replace("?", "%3F")  # the rest is quoted where it must be, and once
+        name = without_query(path)
+        query = path[len(name) :]
+        # the rest is quoted where it must be, and once
+        path = name.replace("#", "%23").replace("?", "%3F") + query.replace("#", "%23")
     return join(root, path)
 
 

@@ -7,14 +7,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from datasets.annotations.video_paths import without_query
 from datasets.records import AnnotatedSplit
 
 
 def videos_sha256(split: AnnotatedSplit) -> str:
-    """Of what a list holds, in its order; files may lie elsewhere meanwhile, under another extension."""
+    """Of what a list holds, in its order; files may lie elsewhere meanwhile, under another extension, and be
+    had with another token.
+    """
     digest = hashlib.sha256()
     for record in split.records:
-        name = os.path.splitext(os.path.basename(record.path))[0]
+        name = os.path.splitext(os.path.basename(without_query(record.path)))[0]
         digest.update(repr((name, record.labels, record.captions, record.start, record.end)).encode())
     return digest.hexdigest()
 

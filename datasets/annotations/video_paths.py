@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from datasets.annotations.errors import AnnotationError
-from datasets.annotations.files import describe_folder, join
+from datasets.annotations.files import describe_folder, is_url, join
 from datasets.labels import class_words
 from datasets.records import VideoRecord
 
@@ -97,11 +97,21 @@ def has_video_extension(path: str) -> bool:
     return path.rpartition("/")[2].rpartition(".")[2].lower() in VIDEO_EXTENSIONS and "." in path
 
 
+def without_query(path: str) -> str:
+    """A path without what follows its video extension in a web address ("a.mp4?token=x" → "a.mp4"); any other
+    question mark is part of a name.
+    """
+    marks = (position for position, sign in enumerate(path) if sign == "?")
+    return next((path[:mark] for mark in marks if has_video_extension(path[:mark])), path)
+
+
 def with_extension(records: Sequence[VideoRecord], extension: str) -> list[VideoRecord]:
-    """Records whose paths without extension get the given one ("mp4")."""
+    """Records whose paths without extension get the given one ("mp4"); a whole address with a query is left
+    as it is.
+    """
     return [
         record
-        if has_video_extension(record.path)
+        if has_video_extension(without_query(record.path)) or (is_url(record.path) and "?" in record.path)
         else replace(record, path=f"{record.path.rstrip('.')}.{extension}")
         for record in records
     ]

@@ -173,6 +173,19 @@ def test_names_with_signs_that_mean_something_in_a_web_address(tmp_path: Path) -
                 assert reader.frame_count == 5
 
 
+def test_a_query_behind_the_extension_reaches_the_server(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http through aiohttp")
+    write_numbered_video(tmp_path / "a.mp4", 5)
+    body = (tmp_path / "a.mp4").read_bytes()
+    with serve({"/v/a.mp4?token=x/y.z&e=1": Served(body), "/v/why?/a.mp4": Served(body)}) as server:
+        source = VideoSource(f"{server.address}/v", open_video, cache_in(tmp_path / "cache"))
+        for name in ("a.mp4?token=x/y.z&e=1", "why?/a.mp4?token=x"):
+            with source(name) as reader:
+                assert reader.frame_count == 5
+        asked = [path for path, _ in server.requests]
+    assert set(asked) == {"/v/a.mp4?token=x/y.z&e=1", "/v/why%3F/a.mp4?token=x"}
+
+
 def test_an_http_server_that_cannot_be_reached_is_no_missing_file(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="fsspec reads http through aiohttp")
     with serve({}) as server:

@@ -12,6 +12,7 @@ from datasets.annotations.video_paths import (
     has_video_extension,
     locate_videos,
     with_extension,
+    without_query,
 )
 from datasets.records import VideoRecord
 from tests.datasets.annotations.helpers import touch
@@ -35,6 +36,13 @@ def test_without_a_root_the_usual_extension_is_added() -> None:
     records = with_extension([VideoRecord("7"), VideoRecord("b."), VideoRecord("c.mkv")], "webm")
     assert [record.path for record in records] == ["7.webm", "b.webm", "c.mkv"]
     assert [record.name for record in records] == ["7", "b.", "c.mkv"]
+
+
+def test_the_query_of_a_web_address_is_no_part_of_the_name() -> None:
+    paths = ["a.mp4?token=x/y.z", "https://h/get?id=5", "why?/a.mp4?token=x"]
+    records = with_extension([VideoRecord(path) for path in [*paths, "why?"]], "mp4")
+    assert [record.path for record in records] == [*paths, "why?.mp4"]
+    assert [without_query(path) for path in paths] == ["a.mp4", "https://h/get?id=5", "why?/a.mp4"]
 
 
 @pytest.mark.parametrize(
