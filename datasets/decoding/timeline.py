@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.decoding import h264
+from datasets.decoding import avi, h264
 from datasets.decoding.matroska import missing_bytes
 from datasets.decoding.stream import VideoStream
 
@@ -190,16 +190,19 @@ def _damage(packets: _Packets, video: VideoStream) -> str | None:
     # An AVI header counts chunks without data, for frames dropped in recording, as the decoding times do,
     # and often one frame too many; a sample table (mp4, mov) is exact.
     promised = video.stream.frames
-    if (_chunk_count(packets) + 1 if container == "avi" else count) < promised:
+    if count < promised and not (container == "avi" and _has_chunks(packets, video, promised - 1)):
         return f"{count} of {promised} frames are in the file"
     if "matroska" in container and (missing := missing_bytes(video.path)):
         return f"its last {missing} bytes are missing ({count} frames are in the file)"
     return None
 
 
-def _chunk_count(packets: _Packets) -> int:
-    """Chunks of an AVI stream up to the last one with data: each takes the time of a frame."""
-    return 1 + max((time for time in packets.decode_times if time is not None), default=-1)
+def _has_chunks(packets: _Packets, video: VideoStream, wanted: int) -> bool:
+    """Whether an AVI stream has so many chunks: up to the last one with data, each takes the time of a frame;
+    those behind it are to be seen in the file alone.
+    """
+    last = max((time for time in packets.decode_times if time is not None), default=-1)
+    return last + 1 >= wanted or avi.chunk_count(video.path, video.stream.index) >= wanted
 
 
 def with_scanned_times(timeline: Timeline, times: NDArray[np.int64], stream: Any) -> Timeline:

@@ -191,6 +191,33 @@ def test_frames_dropped_in_recording_do_not_damage_an_avi(
         open_video(path)
 
 
+def test_frames_dropped_at_the_end_do_not_damage_an_avi(tmp_path: Path) -> None:
+    path, dropped = tmp_path / "a.avi", 5
+    write_numbered_video(path, COUNT, "mpeg4")
+    content = bytearray(path.read_bytes())
+    chunks = content.index(b"movi")
+    end = chunks + int.from_bytes(content[chunks - 4 : chunks], "little")
+    empty = b"00dc" + bytes(4)
+    content[end:end] = empty * dropped
+    index = content.index(b"idx1", end) + 8
+    places = [end - chunks + len(empty) * number for number in range(dropped)]
+    content += b"".join(b"00dc" + bytes(4) + place.to_bytes(4, "little") + bytes(4) for place in places)
+    for place, more in (
+        (content.index(b"avih") + 8 + 16, dropped),  # frames of the file
+        (content.index(b"strh") + 8 + 32, dropped),  # and of the stream
+        (chunks - 4, dropped * len(empty)),
+        (index - 4, dropped * 16),
+    ):
+        number = int.from_bytes(content[place : place + 4], "little") + more
+        content[place : place + 4] = number.to_bytes(4, "little")
+    path.write_bytes(content)
+    with open_video(path) as reader:
+        assert numbers_in(reader.get_frames(range(COUNT))) == list(range(COUNT))
+    path.write_bytes(content[: end + 2 * len(empty)])
+    with pytest.raises(VideoReadError, match=rf"damaged: {COUNT} of {COUNT + dropped} frames"):
+        open_video(path)
+
+
 def test_bytes_that_are_no_picture_are_an_error_not_a_frame(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_numbered_video(path, 40, options={"g": "40", "bf": "0", "qp": "1"})
