@@ -90,8 +90,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check_videos(paths: Sequence[str], decoder: str) -> None:
-    """Raises VideoReadError for a file that is no video, and ConfigError for a decoder that does not work:
-    the workers would only fail on them.
+    """Raises VideoReadError for a file that is no video or has a damaged frame, and ConfigError for a decoder
+    that does not work: the workers would only fail on them, or read another file instead.
     """
     from datasets.decoding.opening import choose_decoder, open_video
 
@@ -101,7 +101,8 @@ def check_videos(paths: Sequence[str], decoder: str) -> None:
         raise ConfigError(str(error), key="--decoder") from error
     for path in paths:
         with open_video(path, decoder) as reader:
-            reader.get_frames([0])
+            for _ in reader.frames_in_order():
+                pass
 
 
 def pack(paths: Sequence[str], folder: str) -> list[str]:

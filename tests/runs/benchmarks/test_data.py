@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 
-from runs.benchmarks.data import VARIANTS, pack, report
+from datasets.decoding import VideoReadError
+from runs.benchmarks.data import VARIANTS, check_videos, pack, report
 from runs.benchmarks.data_variants import _VARIANTS, Setting, run_variant
 from tests.datasets.decoding.numbered import write_numbered_video
 
@@ -17,6 +19,19 @@ def test_every_variant_yields_clips(variant: str, tmp_path: Path) -> None:
     paths = [str(tmp_path / "a.mp4")]
     setting = Setting(tuple(paths), tuple(pack(paths, str(tmp_path))), 4, 0, 8, "auto")
     assert run_variant(variant, setting) > 0
+
+
+def test_a_video_with_a_damaged_middle_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    write_numbered_video(path, 40, options={"g": "40", "bf": "0", "qp": "1"})
+    with av.open(str(path)) as container:
+        broken = list(container.demux(video=0))[20]
+        assert broken.pos is not None
+    content = bytearray(path.read_bytes())
+    content[broken.pos : broken.pos + broken.size] = b"\xff" * broken.size
+    path.write_bytes(content)
+    with pytest.raises(VideoReadError, match=r"a\.mp4"):
+        check_videos([str(path)], "auto")
 
 
 def test_the_names_are_those_of_the_variants() -> None:
