@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ LinesAt = Callable[[float], Sequence[str]]
 
 _CODECS = ("libx264", "mpeg4")
 _CHUNK_FRAMES = 32
+_TICK = Fraction(1, 60_000)  # seconds: MPEG-4 counts no finer than 1 / 65535
 _BACKGROUND = (24, 24, 27)
 _FOREGROUND = (250, 250, 250)
 
@@ -71,7 +73,7 @@ def save_picture(picture: Image.Image, path: Path, comment: str = "") -> None:
 
 
 def save_labelled_video(reader: VideoReader, path: Path, lines_at: LinesAt) -> None:
-    """Writes the whole video again with `lines_at(seconds)` on each frame, at its mean frame rate, no sound.
+    """Writes the whole video again with `lines_at(seconds)` on each frame, at their times, no sound.
 
     Raises VideoReadError when the source cannot be decoded to its end; `path` is then not written.
     """
@@ -92,15 +94,27 @@ def _encode(reader: VideoReader, path: Path, lines_at: LinesAt) -> None:
     times = reader.timestamps
     with av.open(str(path), "w") as container:
         container.metadata["comment"] = MARK
-        stream = cast(Any, container.add_stream(codec, rate=max(round(reader.fps), 1)))
+        rate = max(
+            Fraction(reader.fps).limit_denominator(_TICK.denominator), _TICK
+        )  # the last frame's length
+        stream = cast(Any, container.add_stream(codec, rate=rate))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = _TICK
+        ticks = _increasing(np.rint(times / float(_TICK)).astype(np.int64))
         for first in range(0, reader.frame_count, _CHUNK_FRAMES):
             indices = range(first, min(first + _CHUNK_FRAMES, reader.frame_count))
             for index, frame in zip(indices, reader.get_frames(indices), strict=True):
                 labelled = label_frame(frame, lines_at(float(times[index])))[:height, :width]
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(labelled), format="rgb24")
+                picture.pts, picture.time_base = int(ticks[index]), _TICK
                 container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+
+
+def _increasing(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same, but for those that do not come after the one before: the next one then."""
+    order = np.arange(len(ticks))
+    return np.maximum.accumulate(ticks - order) + order
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

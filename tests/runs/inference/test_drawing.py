@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from datasets.decoding import open_video
 from datasets.decoding.reader import VideoReader, VideoReadError
 from runs.inference.drawing import contact_sheet, label_frame, save_labelled_video, save_picture
 from runs.inference.plots import save_curves, save_timeline, timeline_scores
@@ -70,6 +71,16 @@ def test_the_drawn_video_has_every_frame_and_says_what_holds_then(tmp_path: Path
     assert len(frames) == 40 and frames[0].shape == (64, 80, 3)
     assert asked == pytest.approx([index / 10 for index in range(40)])
     assert [round(float(frames[index][:20].mean())) for index in (0, 39)] == pytest.approx([0, 39], abs=3)
+
+
+@pytest.mark.parametrize("fps", [0.3, 12.5])
+def test_a_labelled_video_lasts_as_long_as_the_video(tmp_path: Path, fps: float) -> None:
+    video = GreyVideo(40, (64, 80))
+    video.fps = fps
+    save_labelled_video(video, tmp_path / "drawn.mp4", lambda _: ["x"])
+    with open_video(tmp_path / "drawn.mp4") as drawn:
+        assert drawn.timestamps == pytest.approx(video.timestamps, abs=1e-4)
+        assert drawn.fps == pytest.approx(fps)
 
 
 def test_a_video_that_breaks_leaves_no_file(tmp_path: Path) -> None:
