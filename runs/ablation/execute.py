@@ -21,7 +21,7 @@ from pathlib import Path
 
 from datasets.annotations import AnnotationError
 from runs.ablation.config import GridRun
-from runs.ablation.fusion import result_file, sweep_command
+from runs.ablation.fusion import read_curve, sweep_command
 from runs.config import RunConfig, load_run_config
 from runs.list_digests import lists_sha256
 from runs.output_folder import OutputFolder, differing_keys
@@ -65,8 +65,8 @@ def devices(jobs: int | None) -> list[Device]:
 def is_complete(run: GridRun) -> bool:
     """Whether the run's folder holds its result.
 
-    Raises ConfigError when it holds another run's. Lists are compared only where the folder of annotations is
-    another one, and as far as they and their videos are here.
+    Raises ConfigError when it holds another run's, or that of other lists, which are compared as far as they
+    and their videos are here.
     """
     folder = OutputFolder(run.output_dir)
     if not folder.is_complete:
@@ -79,9 +79,8 @@ def is_complete(run: GridRun) -> bool:
             key="OUTPUT_DIR",
             remedy="give the grid another OUTPUT_DIR, or delete that folder",
         )
-    if stored.data.annotation_dir != wanted.data.annotation_dir:
-        _compare_lists(folder, wanted)
-    return not run.sweeps_fusion or result_file(run).exists()
+    _compare_lists(folder, wanted)
+    return not run.sweeps_fusion or read_curve(run) is not None
 
 
 def _compare_lists(folder: OutputFolder, config: RunConfig) -> None:
@@ -90,7 +89,7 @@ def _compare_lists(folder: OutputFolder, config: RunConfig) -> None:
 
     try:
         splits = load_splits(config)
-    except AnnotationError as error:
+    except (AnnotationError, ConfigError) as error:
         get_logger().warning("%s is taken for complete without comparing its lists: %s", folder.root, error)
     else:
         folder.check_lists(lists_sha256(splits))

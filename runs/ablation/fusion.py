@@ -18,6 +18,8 @@ from pathlib import Path
 from runs.ablation.config import GridRun
 
 ENTRY = Path(__file__).resolve().parents[1] / "zero_shot.py"
+_PROTOCOL = "test-list"
+"""What a run is tested on; earlier versions swept all videos of the data set."""
 Curve = dict[float, float]
 """Weight of the model -> top-1 in per cent; 0 is the frozen CLIP alone."""
 
@@ -31,16 +33,18 @@ def sweep_command(run: GridRun) -> list[str]:
     """The command that sweeps the weight for a trained run."""
     newest = max((run.output_dir / "checkpoints").glob("step_*.pt"))
     changed = ("TRAIN.ENABLE", "false", "OUTPUT_DIR", json.dumps(str(result_file(run).parent)))
-    options = ("--checkpoint", str(newest), "--protocol", "test-list", "--sweep-fusion")
+    options = ("--checkpoint", str(newest), "--protocol", _PROTOCOL, "--sweep-fusion")
     return [sys.executable, str(ENTRY), "--cfg", str(run.base), *options, *run.pairs, *changed]
 
 
 def read_curve(run: GridRun) -> Curve | None:
-    """Top-1 of a run for every weight, or None when it has not been swept."""
+    """Top-1 of a run for every weight, or None when it has not been swept on its own test list."""
     if not result_file(run).exists():
         return None
-    sweep = json.loads(result_file(run).read_text(encoding="utf-8"))["fusion_sweep"]
-    return {float(weight): found["top1"] for weight, found in sweep.items()}
+    result = json.loads(result_file(run).read_text(encoding="utf-8"))
+    if result["protocol"] != _PROTOCOL:
+        return None
+    return {float(weight): found["top1"] for weight, found in result["fusion_sweep"].items()}
 
 
 def mean_curves(runs: Sequence[GridRun]) -> dict[str, Curve]:

@@ -102,6 +102,9 @@ def test_a_result_on_other_lists_is_no_result(tmp_path: Path) -> None:
     assert is_complete(first) and is_complete(same)
     with pytest.raises(ConfigError, match="than those read now: test"):
         is_complete(other)
+    (folders[0] / "val.csv").write_text("path,label\na.mp4,up\nb.mp4,up\n")  # edited where it lies
+    with pytest.raises(ConfigError, match="than those read now: test"):
+        is_complete(first)
 
 
 def test_every_device_has_one_run_at_a_time(runs: list[GridRun]) -> None:
@@ -214,8 +217,10 @@ def test_a_fusion_is_swept_without_training_again(tmp_path: Path) -> None:
     for run, top1 in zip(runs, (60.0, 70.0), strict=True):
         fusion.result_file(run).parent.mkdir()
         swept = {"0": {"top1": 10.0}, "0.5": {"top1": top1}, "1": {"top1": 80.0}}
-        fusion.result_file(run).write_text(json.dumps({"fusion_sweep": swept}))
-    assert all(is_complete(run) for run in runs)
+        for protocol in ("full", "test-list"):  # the first is of an earlier version
+            found = {"protocol": protocol, "fusion_sweep": swept}
+            fusion.result_file(run).write_text(json.dumps(found))
+            assert is_complete(run) == (protocol == "test-list")
     table = write_results(runs, tmp_path / "out", "How much?")
     assert "| weight | wide |" in table and "| 0.5 | 65.00 |" in table and "| 1 | 80.00 |" in table
     assert (tmp_path / "out" / "fusion.md").exists() and (tmp_path / "out" / "fusion.png").exists()
