@@ -26,7 +26,7 @@ from runs.clips_together import check_clips_together, tell_clips_together
 from runs.config import RunConfig
 from runs.list_digests import Digests, lists_sha256
 from runs.output_folder import OutputFolder, differences_of_position
-from runs.process import EXIT_FAILED, EXIT_PEER_LOST, exit_code_of, start_process
+from runs.process import exit_code_of, leave, start_process
 from runs.report import write_results_table, write_summary, write_training_report
 from runs.summary import model_line, run_facts, training_facts, weights_facts
 from runs.task import Examiner, Task, TaskResult
@@ -56,7 +56,7 @@ def run_job(invocation: Invocation) -> int:
             code = exit_code_of(run)
         finally:
             stop_logging()
-        distributed.leave(code, in_order=code not in (EXIT_FAILED, EXIT_PEER_LOST))
+        leave(code)
     return code
 
 

@@ -91,12 +91,22 @@ def choose_device(num_gpus: int | None, visible: int) -> torch.device:
 
 def exit_code_of(job: Callable[[], None]) -> int:
     """Run `job`; tell people what ended it, where that was foreseen, and return its exit code; the other
-    processes of the run hear of it.
+    processes of the run hear of it, also of what was not foreseen and is raised.
     """
-    code = _exit_code_of(job)
+    try:
+        code = _exit_code_of(job)
+    except BaseException:
+        distributed.announce_end(EXIT_FAILED)
+        distributed.stay_until_heard()
+        raise
     if code not in (0, EXIT_PEER_LOST):
         distributed.announce_end(code)
     return code
+
+
+def leave(code: int) -> None:
+    """Leave the other processes of the run with the exit code of this one's job."""
+    distributed.leave(code, in_order=code not in (EXIT_FAILED, EXIT_PEER_LOST))
 
 
 def _exit_code_of(job: Callable[[], None]) -> int:

@@ -131,6 +131,15 @@ def announced_end() -> int:
     return max((farewell.announced() for farewell in _farewells), default=0)
 
 
+def stay_until_heard() -> None:
+    """In the main process, where what any of them has announced may lie: wait until all know, for a moment at
+    most.
+    """
+    if is_main() and announced_end():
+        for farewell in _farewells:
+            farewell.wait_until_heard()
+
+
 def shutdown() -> None:
     """Leave the process group, if there is one."""
     while _farewells:
@@ -147,9 +156,7 @@ def leave(code: int, *, in_order: bool) -> None:
     """
     if not is_initialised():
         return
-    if is_main() and announced_end():
-        for farewell in _farewells:
-            farewell.wait_until_heard()
+    stay_until_heard()
     if in_order and not _losses:
         shutdown()
         return

@@ -19,7 +19,7 @@ from runs.inference.classifier import VideoClassifier
 from runs.inference.loading import load_model, untrained_model
 from runs.inference.zero_shot_evaluation import collect_logits, join_runs, run_targets
 from runs.inference.zero_shot_report import BASE_TO_NOVEL, ZeroShotResult, write_result
-from runs.process import exit_code_of, start_process
+from runs.process import exit_code_of, leave, start_process
 from runs.video_source import video_root
 from utils import distributed
 from utils.checksum import sha256_of
@@ -33,7 +33,9 @@ TEST_LIST = "test-list"
 
 def run_zero_shot(invocation: Invocation) -> int:
     """Run this process's part of the invocation; returns the exit code."""
-    return exit_code_of(lambda: _run(invocation))
+    code = exit_code_of(lambda: _run(invocation))
+    leave(code)
+    return code
 
 
 def _run(invocation: Invocation) -> None:
@@ -53,7 +55,6 @@ def _run(invocation: Invocation) -> None:
             result, Path(config.output_dir), _facts(invocation), sweep=options.sweep_fusion
         )
         print("\nwritten: " + ", ".join(str(path) for path in written))
-    distributed.shutdown()
 
 
 def _check_classes(protocol: ZeroShotProtocol) -> None:

@@ -87,11 +87,14 @@ def test_a_signal_to_one_process_in_a_validation_stops_all_of_them(pairs_of: Pai
     assert "lost contact" not in run.text()
 
 
-def test_a_failure_of_one_process_is_no_loss_to_the_others(pairs_of: Pairs) -> None:
+@pytest.mark.parametrize("foreseen", [True, False])
+def test_a_failure_of_one_process_is_no_loss_to_the_others(pairs_of: Pairs, foreseen: bool) -> None:
+    kind = FloatingPointError if foreseen else ZeroDivisionError
+
     def lay_trap() -> None:
         def failing(self: Evaluator, data: Any, label: str) -> Any:
             if distributed.rank() == 0:
-                raise FloatingPointError("scores that are no numbers")
+                raise kind("scores that are no numbers")
             return distributed.gather(0)
 
         Evaluator.__call__ = failing  # type: ignore[method-assign]
