@@ -19,6 +19,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from utils.stopping import leave_on_interrupt
+
+    leave_on_interrupt()
 
 from models.config import MODELS_OUTSIDE_THE_JOINT_SPACE
 from runs.ablation.config import GridRun, expand, load_grid

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from runs.config import RunConfig, resolve_run_config
 from utils.config import ConfigError, list_keys, to_yaml
 from utils.disk import disk_full_text, is_disk_full
-from utils.stopping import EXIT_INTERRUPTED
+from utils.stopping import EXIT_INTERRUPTED, interrupts_noted
 
 EXIT_BAD_INPUT = 2
 """Exit code of a command that was given something it cannot work with."""
@@ -150,16 +150,29 @@ def escape_on_stdout() -> None:
 
 
 @contextmanager
+def _interrupts_raised() -> Iterator[None]:
+    """An error that comes after a Ctrl-C comes of it, and is raised as KeyboardInterrupt."""
+    with interrupts_noted() as noted:
+        try:
+            yield
+        except Exception as error:
+            if noted:
+                raise KeyboardInterrupt from error
+            raise
+
+
+@contextmanager
 def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Turn errors that people can mend into one block of text on stderr and exit code 2.
 
     `ConfigError` always; further exception types (an unreadable annotation, a failed download) as given.
-    Ctrl-C ends the command with "interrupted" and 130, a full disk with a line that says so and 1. Anything
-    else is a defect and keeps its traceback.
+    Ctrl-C ends the command with "interrupted" and 130, whatever has become of it on its way, a full disk with
+    a line that says so and 1. Anything else is a defect and keeps its traceback.
     """
     expected: tuple[type[Exception], ...] = (ConfigError, *kinds)
     try:
-        yield
+        with _interrupts_raised():
+            yield
     except expected as error:
         if is_first_process():
             print_block("error", str(error))

@@ -15,6 +15,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from utils.stopping import leave_on_interrupt
+
+    leave_on_interrupt()
 
 import argparse
 from collections.abc import Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,43 @@ EXIT_PREEMPTED = 75
 EXIT_INTERRUPTED = 130
 ECHO_SECONDS = 2.0
 ANNOUNCEMENT = b"\nstopping: finishing this step and saving (Ctrl-C again stops at once)\n"
+
+
+def leave_on_interrupt() -> None:
+    """From now on Ctrl-C ends the process there and then, with a word and its code: for a command's own
+    imports, before which nothing can catch an exception. Where it is ignored, as under `nohup`, it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave_interrupted)
+
+
+def _leave_interrupted(number: int, frame: FrameType | None) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        os.write(2, b"interrupted\n")
+    os._exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def interrupts_noted() -> Iterator[list[int]]:
+    """Inside, Ctrl-C raises KeyboardInterrupt, as usual, and is noted in the list that is given: a library
+    that is being imported may take the exception, and fail for want of what it was about to import.
+    """
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    ours = before in (signal.default_int_handler, _leave_interrupted)
+    if not ours or threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
+import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -169,3 +173,21 @@ class TestErrors:
             raise KeyboardInterrupt
         assert caught.value.code == 130
         assert capsys.readouterr().err == "interrupted\n"
+
+    def test_an_error_that_an_interrupt_leads_to_is_an_interrupt(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(SystemExit) as caught, readable_errors():
+            with suppress(KeyboardInterrupt):  # as an import may
+                os.kill(os.getpid(), signal.SIGINT)
+            raise AttributeError("half a module has no such thing")
+        assert caught.value.code == 130 and signal.getsignal(signal.SIGINT) is before
+        assert capsys.readouterr().err == "interrupted\n"
+
+    def test_every_command_heeds_an_interrupt_from_its_first_import_on(self, checkout: Path) -> None:
+        for path in sorted((checkout / "runs").glob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            if "__main__" in text:
+                imports = re.findall(r"^ *from (?:datasets|models|runs|utils)\b.*", text, re.MULTILINE)
+                assert imports[0] == "    from utils.stopping import leave_on_interrupt", path

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +27,25 @@ def test_a_signal_is_noted_and_the_old_handler_comes_back(number: signal.Signals
         os.kill(os.getpid(), number)
         assert signals.code == code
     assert signal.getsignal(number) == before
+
+
+IMPORTING = """
+import os, signal, sys
+sys.path[0] = sys.argv[1]
+signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[2] == "ignored" else signal.default_int_handler)
+from utils.stopping import leave_on_interrupt
+leave_on_interrupt()
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"), [("heard", (EXIT_INTERRUPTED, "interrupted\n")), ("ignored", (0, ""))]
+)
+def test_ctrl_c_while_a_command_imports(checkout: Path, before: str, expected: tuple[int, str]) -> None:
+    command = [sys.executable, "-c", IMPORTING, str(checkout), before]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == expected
 
 
 def test_a_second_ctrl_c_stops_at_once_but_an_echo_does_not(
