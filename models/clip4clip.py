@@ -26,7 +26,9 @@ NEVER_TUNED = ("conv1.", "class_embedding", "positional_embedding", "token_embed
 
 
 class FrameTransformer(nn.Module):
-    """Frames attend to each other; the sum with what came in is returned."""
+    """Frames attend to each other; the sum with what came in is returned. QuickGELU, as published, whichever
+    activation the CLIP has.
+    """
 
     def __init__(self, embed_dim: int, layers: int, positions: int) -> None:
         super().__init__()
