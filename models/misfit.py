@@ -26,8 +26,9 @@ _CAUSES = (
     (r"branch\.proj", "another VIDEO.BACKBONE.DIST.INTEGRATION_DIM"),
     (r"branch\.pooling\.\d+\..*", "another VIDEO.BACKBONE.DIST.ADA_POOLING_LAYERS (SSv2: 2, Kinetics: 4)"),
     (rf"{_STEP}.*", "another number of VIDEO.BACKBONE.DIST.SELECTED_LAYERS"),
-    (r"clip\.visual\..*", "another VIDEO.BACKBONE.META_ARCH_NAME"),
 )
+_TOWERS = ((r"clip\.visual\..*", "FREEZE_VISUAL"), (r"clip\.text\..*", "FREEZE_TEXT"))
+"""The towers of CLIP, and the keys by which they are not tuned."""
 _TO_INTEGRATION = rf"{_STEP}to_integration\.weight"
 
 
@@ -56,6 +57,7 @@ def explain_misfit(
     if any(_matches(_TO_INTEGRATION, name) and name in given and name in needed for name in wrong):
         causes.append("another DATA.SPARSE_SAMPLE_ALPHA")
     causes += [cause for pattern, cause in _CAUSES if any(_matches(pattern, name) for name in wrong)]
+    causes += _about_clip(wrong, given)
     likely = f". Likely: {'; or '.join(causes)}" if causes else ""
     return f"the weights in {source} do not fit this network: {'; '.join(problems)}{likely}"
 
@@ -69,6 +71,21 @@ def _forms(wrong: set[str], given: Collection[str], needed: Collection[str]) -> 
             found.append(f"another VIDEO.BACKBONE.DIST.{key}")
             wrong -= {name for name in wrong if _matches(explained or part, name)}
     return found
+
+
+def _about_clip(wrong: Collection[str], given: Collection[str]) -> list[str]:
+    """A tower of other sizes, or one that the file does not bring and this run would tune: which one such a
+    file was trained beside is known where it says so.
+    """
+    found = [[name for name in wrong if _matches(tower, name)] for tower, _ in _TOWERS]
+    if any(name in given for names in found for name in names):
+        return ["another VIDEO.BACKBONE.META_ARCH_NAME"]
+    return [
+        "it was trained beside a CLIP that it neither holds nor names, as a checkpoint or a release of this "
+        f"project does, and which is tuned here (VIDEO.BACKBONE.{key} false)"
+        for names, (_, key) in zip(found, _TOWERS, strict=True)
+        if names
+    ]
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -249,8 +249,10 @@ def test_what_was_frozen_may_be_tuned_next(
     content = torch.load(path, weights_only=True)
     del content["frozen_sha256"]  # nothing then tells which CLIP belongs to it
     torch.save(content, path)
-    with pytest.raises(ConfigError, match="do not fit this network"):
+    with pytest.raises(ConfigError, match="do not fit this network") as caught:
         load_weights(network_of(config_of(clips[0], **second)), path, KEY, trains=True)
+    said = str(caught.value)
+    assert "a CLIP that it neither holds nor names" in said and "META_ARCH_NAME" not in said
 
 
 def test_prompts_are_for_texts(tmp_path: Path) -> None:
