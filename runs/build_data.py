@@ -196,7 +196,8 @@ def _group_remedy(clips_per_video: int) -> str:
     few = "1 clip" if clips_per_video == 1 else f"{clips_per_video} clips"
     return (
         f" and set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of that above {clips_per_video}; or, for {few} "
-        "at a time, turn off AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX"
+        "at a time, turn off AUGMENTATION.MIXUP and AUGMENTATION.CUTMIX (another training either way: a run "
+        "that has begun goes on as it was, or anew in another OUTPUT_DIR)"
     )
 
 

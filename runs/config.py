@@ -272,7 +272,8 @@ class RunConfig:
             micro is None or micro % group == 0,
             "TRAIN.MICRO_BATCH_SIZE",
             f"{micro} clips are not whole groups of AUGMENTATION.MIXUP.GROUP_SIZE {group} for mixing",
-            f"set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of {micro} above {clips}"
+            f"set AUGMENTATION.MIXUP.GROUP_SIZE to a divisor of {micro} above {clips} (another training: a "
+            "run that has begun goes on as it was, or anew in another OUTPUT_DIR)"
             if micro is not None and micro > clips
             else f"{more}: {alone}",
         )

@@ -193,7 +193,10 @@ def test_mixing_groups_must_hold_more_than_the_clips_of_one_video() -> None:
             load_run_config(None, [*mixing, *repeats, group, size])
     with pytest.raises(ConfigError, match=r"(?s)TRAIN.BATCH_SIZE: .* groups of 4 .* of another"):
         load_run_config(None, [*mixing, *repeats, "TRAIN.BATCH_SIZE", "4"])
-    for micro, remedy in (("4", "take 8 or more"), ("16", "a divisor of 16 above 4")):
+    for micro, remedy in (
+        ("4", "take 8 or more"),
+        ("16", "a divisor of 16 above 4 .*anew in another OUTPUT_DIR"),
+    ):
         with pytest.raises(ConfigError, match=rf"(?s)MICRO_BATCH_SIZE: .*remedy: .*{remedy}"):
             load_run_config(None, [*mixing, *repeats, "TRAIN.MICRO_BATCH_SIZE", micro])
 
