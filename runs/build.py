@@ -8,8 +8,9 @@ Data comes from `build_data.py`, models from `build_model.py`; this is the only 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -142,6 +143,21 @@ def build_schedule(settings: OptimizerConfig, batch_size: int) -> LearningRateSc
         half_period=settings.cosine_half_period,
         hold_epochs=settings.hold_epochs,
     )
+
+
+def tell_adjusted_floor(config: RunConfig, state: Mapping[str, Any]) -> None:
+    """Warn where a run may go on, from this checkpoint, to another floor of its learning rate than it began
+    with: ADJUST_LR once left MIN_LR as it was.
+    """
+    settings, batch = config.optimizer, config.train.batch_size
+    floor = build_schedule(settings, batch).min_lr
+    if floor != settings.min_lr and not state.get("floor_adjusted") and distributed.is_main():
+        get_logger().warning(
+            "OPTIMIZER.ADJUST_LR scales MIN_LR, too: the learning rate does not fall below %g from here on. "
+            "The checkpoint may be of an earlier version, whose floor was OPTIMIZER.MIN_LR as it stands, %g",
+            floor,
+            settings.min_lr,
+        )
 
 
 def group_settings(model: TrainedNetwork, settings: OptimizerConfig) -> SettingsOf:

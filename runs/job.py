@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from datasets.records import AnnotatedSplit
-from runs.build import Workplace, build_trainer, build_workplace, keep_frozen_weights
+from runs.build import (
+    Workplace,
+    build_trainer,
+    build_workplace,
+    keep_frozen_weights,
+    tell_adjusted_floor,
+)
 from runs.build_data import build_timetable, load_splits, micro_batch_size
 from runs.build_model import load_weights
 from runs.build_task import build_task
@@ -220,6 +226,7 @@ def _start_or_resume(place: Workplace, trainer: Trainer, task: Task) -> None:
             logger.warning("passed over: %s", message)
         trainer.state.check_origin(found.state, str(found.path))
         check_clips_together(config, found)
+        tell_adjusted_floor(config, found.state)
         trainer.resume(found)
         total = trainer.timetable.total_steps
         logger.info("resumed after step %d of %d from %s", trainer.progress.step, total, found.path)

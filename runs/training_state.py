@@ -106,6 +106,7 @@ class TrainingState:
             "data": distributed.gather(self.data.state_dict()),
             "frozen_sha256": self.frozen_sha256,
             "encoder": dict(self.encoder),
+            "floor_adjusted": True,
             "torch": str(torch.__version__),
         }
 

@@ -20,7 +20,13 @@ from datasets.labels import class_names, class_subset
 from datasets.records import AnnotatedSplit, VideoRecord
 from models.tiny_architectures import TINY_ARCHITECTURES
 from models.zero_shot import class_text_features
-from runs.build import build_schedule, build_trackers, build_workplace, group_settings
+from runs.build import (
+    build_schedule,
+    build_trackers,
+    build_workplace,
+    group_settings,
+    tell_adjusted_floor,
+)
 from runs.build_augmentation import build_flip
 from runs.build_data import (
     build_prepare,
@@ -110,6 +116,18 @@ def test_adjust_lr_scales_the_whole_course_with_the_batch(config_of: ConfigOf) -
     scaled = build_schedule(config_of(**rates, OPTIMIZER__ADJUST_LR="true").optimizer, 64)
     for epoch in (0.0, 0.5, 2.0, 4.0):
         assert scaled.at(epoch) == pytest.approx(plain.at(epoch) / 4)
+
+
+def test_a_floor_that_an_earlier_version_did_not_scale_is_told(
+    config_of: ConfigOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = {"OPTIMIZER__MIN_LR": "1.0e-4", "OPTIMIZER__ADJUST_LR": "true"}
+    tell_adjusted_floor(config_of(**begun), {"floor_adjusted": True})
+    tell_adjusted_floor(config_of(**begun | {"OPTIMIZER__ADJUST_LR": "false"}), {})
+    tell_adjusted_floor(config_of(**begun | {"OPTIMIZER__MIN_LR": "0"}), {})
+    assert not caplog.text
+    tell_adjusted_floor(config_of(**begun, TRAIN__BATCH_SIZE="64"), {})
+    assert "does not fall below 2.5e-05 from here on" in caplog.text and "stands, 0.0001" in caplog.text
 
 
 def test_batches_of_repeated_clips_count_clips(config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch) -> None:
