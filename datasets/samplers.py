@@ -48,8 +48,9 @@ class TrainingBatches(Batches):
     """This process's part of the global batches of some passes over the data.
 
     The passes' orders are joined, then cut into global batches; the last, incomplete one is dropped.
-    Process r of W takes the r-th of W equal parts of each, so that a step has the same global batch for
-    every W."""
+    Process r of W takes the r-th of W equal parts of each, or, with a micro_batch, of what all take together
+    in each forward pass: a step has the same global batch for every W, and then a forward pass the same
+    videos, where it has as many."""
 
     def __init__(
         self,
@@ -61,10 +62,12 @@ class TrainingBatches(Batches):
         num_passes: int = 1,
         rank: int = 0,
         world_size: int = 1,
+        micro_batch: int | None = None,
         views: int = 0,
     ) -> None:
-        """batch_size: videos of a global batch; epoch: number of the first pass, counted in passes; views:
-        how many different clips there are of a video, which the passes take in turn (0: each its own).
+        """batch_size: videos of a global batch; epoch: number of the first pass, counted in passes;
+        micro_batch: videos of a process in a forward pass (None: whatever it is, nothing depends on it);
+        views: how many different clips there are of a video, which the passes take in turn (0: each its own).
 
         Raises:
             ValueError: the batch cannot be split over the processes, or there are fewer videos than one
@@ -75,6 +78,9 @@ class TrainingBatches(Batches):
                 f"a batch of {batch_size} videos cannot be split over {world_size} processes: "
                 f"set TRAIN.BATCH_SIZE to a multiple of {world_size}"
             )
+        share = batch_size // world_size
+        if share % (micro_batch or share):
+            raise ValueError(f"the {share} videos of a process cannot be taken {micro_batch} at a time")
         if num_videos * num_passes < batch_size:
             raise ValueError(
                 f"{num_passes} pass(es) over {num_videos} videos do not fill one batch of {batch_size}: "
@@ -86,15 +92,19 @@ class TrainingBatches(Batches):
         self.epoch = epoch
         self.num_passes = num_passes
         self.views = views
-        self._share = batch_size // world_size
-        self._offset = rank * self._share
+        self._micro_batch = micro_batch or share
+        self._firsts = range(rank * self._micro_batch, batch_size, world_size * self._micro_batch)
 
     def __len__(self) -> int:
         return self.num_videos * self.num_passes // self.batch_size
 
     def _batch(self, step: int) -> list[SampleKey]:
-        start = step * self.batch_size + self._offset
-        return [self._key(position) for position in range(start, start + self._share)]
+        start = step * self.batch_size
+        return [
+            self._key(start + first + position)
+            for first in self._firsts
+            for position in range(self._micro_batch)
+        ]
 
     def _key(self, position: int) -> SampleKey:
         passed, place = divmod(position, self.num_videos)

@@ -218,6 +218,7 @@ def build_training_steps(
         seed=config.random_seed,
         micro_batch=micro,
         split=split,
+        videos_together=_videos_together(config),
         views=config.train.feature_cache_views,
     )
 
@@ -289,8 +290,18 @@ def build_prepare(config: RunConfig, num_classes: Sequence[int], device: torch.d
     mixer = ClipMixer(
         settings, num_classes, label_smoothing=augmentation.label_smoothing, seed=config.random_seed
     )
-    share = config.train.batch_size // distributed.world_size()
-    return PrepareClips(build_device_transform(config), mixer, device, share, micro_batch_size(config))
+    micro, processes = micro_batch_size(config), distributed.world_size()
+    in_turns = _videos_together(config) is not None
+    strides = (micro, micro * processes) if in_turns else (config.train.batch_size // processes, micro)
+    return PrepareClips(build_device_transform(config), mixer, device, *strides)
+
+
+def _videos_together(config: RunConfig) -> int | None:
+    """Videos of a process in a forward pass, where the model must have the same clips in it for any number of
+    processes; None where it need not, or where a pass has parts of videos.
+    """
+    micro, clips = micro_batch_size(config), config.augmentation.clips_per_video
+    return micro // clips if config.normalises_together and micro % clips == 0 else None
 
 
 def build_sampling(config: RunConfig, *, training: bool = False) -> ClipSampling:

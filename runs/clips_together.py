@@ -17,15 +17,10 @@ from utils.config import ConfigError
 from utils.logging import get_logger
 
 
-def normalises_together(config: RunConfig) -> bool:
-    """Whether the training depends on how many clips a forward pass takes."""
-    return config.model.name == "dist" and config.video.backbone.dist.temporal_encoder == "tada"
-
-
 def tell_clips_together(config: RunConfig) -> None:
     """Say so where a forward pass takes less than the batch."""
     clips, batch = micro_batch_size(config) * distributed.world_size(), config.train.batch_size
-    if normalises_together(config) and clips < batch and distributed.is_main():
+    if config.normalises_together and clips < batch and distributed.is_main():
         get_logger().warning(
             "VIDEO.BACKBONE.DIST.TEMPORAL_ENCODER tada normalises over the %d clips that all processes take "
             "in one forward pass (TRAIN.MICRO_BATCH_SIZE), not over the batch of %d: another training",
@@ -36,7 +31,7 @@ def tell_clips_together(config: RunConfig) -> None:
 
 def check_clips_together(config: RunConfig, found: FoundCheckpoint) -> None:
     """Raises ConfigError where a run would go on with another number than it has had so far."""
-    if not normalises_together(config):
+    if not config.normalises_together:
         return
     processes = distributed.world_size()
     clips, before = micro_batch_size(config) * processes, _clips_before(found.state, config.train.batch_size)

@@ -95,6 +95,11 @@ class RunConfig:
     wandb: WandbConfig = field(default_factory=WandbConfig)
     custom: CustomConfig = field(default_factory=CustomConfig)
 
+    @property
+    def normalises_together(self) -> bool:
+        """Whether the clips of a forward pass change each other in training, as in TAdaConv's batch norm."""
+        return self.model.name == "dist" and self.video.backbone.dist.temporal_encoder == "tada"
+
     def __post_init__(self) -> None:
         require(bool(self.output_dir), "OUTPUT_DIR", "no folder given", "name the folder for results")
         require(self.log_period >= 1, "LOG_PERIOD", f"{self.log_period} is not positive", "10 is usual")

@@ -37,12 +37,16 @@ class TrainingSteps:
         seed: int,
         micro_batch: int,
         split: AnnotatedSplit,
+        videos_together: int | None = None,
         views: int = 0,
     ) -> None:
-        """views: different clips of a video, which the epochs take in turn; 0: every epoch has its own."""
+        """micro_batch: clips of this process in a forward pass; videos_together: the videos of these, where
+        it matters which clips of all processes share a pass; views: different clips of a video, which the
+        epochs take in turn; 0: every epoch has its own.
+        """
         self.loader = loader
         self._timetable, self._seed, self._micro_batch, self._split = timetable, seed, micro_batch, split
-        self._views = views
+        self._videos_together, self._views = videos_together, views
 
     def steps(self, loop: int, first_step: int) -> Iterator[Sequence[VideoBatch]]:
         """The steps of a loop from `first_step` on."""
@@ -54,6 +58,7 @@ class TrainingSteps:
             num_passes=self._timetable.passes_of_loop[loop],
             rank=distributed.rank(),
             world_size=distributed.world_size(),
+            micro_batch=self._videos_together,
             views=self._views,
         )
         for batch in self.loader.batches(batches, first_step):
@@ -118,13 +123,15 @@ class PrepareClips:
     transform: DeviceTransform
     mixer: ClipMixer
     device: torch.device
-    clips_per_process: int
-    micro_batch: int
+    process_stride: int
+    """Clips in the global batch from where one process begins to where the next one does."""
+    pass_stride: int
+    """Those from where a process's micro-batch begins to where its next one does."""
 
     def __call__(self, batch: VideoBatch, step: int, number: int) -> TrainingClips:
         """Micro-batch `number` of this process in `step`, ready for the model."""
         moved = batch.to(self.device, non_blocking=True)
         video = self.transform(moved.video, batch.colour)
-        first_clip = distributed.rank() * self.clips_per_process + number * self.micro_batch
+        first_clip = distributed.rank() * self.process_stride + number * self.pass_stride
         video, targets = self.mixer(video, moved.target, step=step, first_clip=first_clip)
         return TrainingClips(video, targets, batch.video_id)

@@ -25,6 +25,21 @@ def test_the_global_batches_do_not_depend_on_the_number_of_processes(world_size:
     assert global_batches(world_size, epoch=5, num_passes=3) == global_batches(1, epoch=5, num_passes=3)
 
 
+@pytest.mark.parametrize("together", [2, 4, 8])
+def test_a_forward_pass_has_the_same_videos_for_any_number_of_processes(together: int) -> None:
+    def passes(world_size: int) -> list[list[SampleKey]]:
+        each = together // world_size
+        parts = [
+            TrainingBatches(23, 8, seed=1, rank=rank, world_size=world_size, micro_batch=each)[1]
+            for rank in range(world_size)
+        ]
+        starts = range(0, 8 // world_size, each)
+        return [[key for part in parts for key in part[start : start + each]] for start in starts]
+
+    assert passes(1) == passes(2)
+    assert [key for part in passes(1) for key in part] == global_batches(1)[1]
+
+
 def test_a_pass_shows_every_video_once_in_an_order_of_its_own() -> None:
     orders = [epoch_order(23, 1, epoch).tolist() for epoch in range(3)]
     assert all(sorted(order) == list(range(23)) for order in orders)
@@ -52,6 +67,8 @@ def test_the_middle_of_an_epoch_can_be_asked_for_at_once() -> None:
 def test_impossible_splits_are_errors() -> None:
     with pytest.raises(ValueError, match="cannot be split over 3 processes"):
         TrainingBatches(23, 8, seed=0, world_size=3)
+    with pytest.raises(ValueError, match="the 4 videos of a process cannot be taken 3 at a time"):
+        TrainingBatches(23, 8, seed=0, world_size=2, micro_batch=3)
     with pytest.raises(ValueError, match=r"set TRAIN.BATCH_SIZE to at most 23"):
         TrainingBatches(23, 24, seed=0)
     with pytest.raises(ValueError, match=r"TEST.BATCH_SIZE is 0"):

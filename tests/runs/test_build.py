@@ -302,20 +302,24 @@ def test_flip_pairs_are_of_one_head(config_of: ConfigOf) -> None:
         build_flip(config_of(AUGMENTATION__FLIP_LABEL_PAIRS="[[0, 1]]"), actions)
 
 
+@pytest.mark.parametrize(("encoder", "parts"), [("conv", (2, 3)), ("tada", (1, 3))])
 def test_mixing_groups_are_numbered_in_the_global_batch(
-    config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch
+    config_of: ConfigOf, monkeypatch: pytest.MonkeyPatch, encoder: str, parts: tuple[int, int]
 ) -> None:
-    """What process 1 of 2 mixes in its second micro-batch is what one process mixes at the same clips."""
+    """What process 1 of 2 mixes in its micro-batches is what one process mixes at the same clips."""
     generator = torch.Generator().manual_seed(0)
     video = torch.randint(0, 255, (8, 3, 2, 8, 8), dtype=torch.uint8, generator=generator)
     batch = VideoBatch(video, torch.arange(8)[:, None] % 3, torch.arange(8))
     whole = build_prepare(config_of(), (3,), CPU)(batch, 5, 0)
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
     monkeypatch.setattr(distributed, "rank", lambda: 1)
-    prepare = build_prepare(config_of(TRAIN__MICRO_BATCH_SIZE="2"), (3,), CPU)
-    part = prepare(batch.split(2)[3], 5, 1)
-    assert torch.equal(part.video, whole.video[6:]) and torch.equal(part.targets[0], whole.targets[0][6:])
-    assert not torch.equal(part.video, prepare(batch.split(2)[3], 6, 1).video)
+    two = config_of(TRAIN__MICRO_BATCH_SIZE="2", VIDEO__BACKBONE__DIST__TEMPORAL_ENCODER=encoder)
+    prepare = build_prepare(two, (3,), CPU)
+    for number, index in enumerate(parts):
+        part, its = prepare(batch.split(2)[index], 5, number), slice(2 * index, 2 * index + 2)
+        assert torch.equal(part.video, whole.video[its])
+        assert torch.equal(part.targets[0], whole.targets[0][its])
+    assert not torch.equal(part.video, prepare(batch.split(2)[index], 6, number).video)
 
 
 def test_precision_and_trackers_that_cannot_be_had_are_told(
