@@ -69,6 +69,10 @@ def test_a_recipe_is_what_its_name_says(path: Path) -> None:
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     as_imagenet = method_of(path) in ("xclip", "vifi-clip")
     assert (config.data.mean, config.data.std) == (imagenet if as_imagenet else (CLIP_MEAN, CLIP_STD))
+    if path.stem == "vifi-clip-vit-b16-32f-zero-shot":  # one view, as its release shows it
+        assert (config.data.test_scale, config.data.test_crop_size) == (256, 224)
+    else:
+        assert config.data.test_scale == config.data.test_crop_size
     if config.model.name == "evl":  # the release has an option for mirroring, which it never applies
         assert config.augmentation.flip_prob == 0
 
