@@ -33,14 +33,21 @@ def open_drive_file(file_id: str, *, endpoint: str = ENDPOINT) -> OpenResponse:
                 return response
             response.close()
             return opener.open(urllib.request.Request(address, headers=dict(headers)), timeout=timeout)
-        with response:
-            page = response.read(_LONGEST_PAGE).decode("utf-8", errors="replace")
+        page = _read_page(response)
         confirmed = confirmed_address(page, response.url)
         if confirmed is None:
             raise DownloadError(_refusal(page, file_id))
-        return opener.open(urllib.request.Request(confirmed, headers=dict(headers)), timeout=timeout)
+        response = opener.open(urllib.request.Request(confirmed, headers=dict(headers)), timeout=timeout)
+        if is_web_page(response):
+            raise DownloadError(_refusal(_read_page(response), file_id))
+        return response
 
     return open_response
+
+
+def _read_page(response: http.client.HTTPResponse) -> str:
+    with response:
+        return response.read(_LONGEST_PAGE).decode("utf-8", errors="replace")
 
 
 def confirmed_address(page: str, page_address: str) -> str | None:

@@ -70,5 +70,19 @@ def test_a_refusal_says_why_and_what_to_do(tmp_path: Path, page: bytes, reason: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_refusal_behind_the_confirmation_page_says_so_too(tmp_path: Path) -> None:
+    confirmed = "/download-confirmed?id=file%261&confirm=t&uuid=ce32-0ba"
+    paths = {
+        "/download": Served(PAGE, content_type="text/html"),
+        confirmed: Served(b"<html>Google Drive - Quota exceeded</html>", content_type="text/html"),
+    }
+    with serve(paths) as server:
+        opener = open_drive_file("file&1", endpoint=f"{server.address}/download")
+        with pytest.raises(
+            DownloadError, match="Drive's download quota for this file is exceeded; try again"
+        ):
+            download_file(opener, tmp_path / "file", settings=QUICK)
+
+
 def test_a_page_without_the_form_has_no_address() -> None:
     assert confirmed_address("<form action='/x'><input name='a' value='b'></form>", "http://host/") is None
