@@ -116,6 +116,10 @@ def _download_repository(
     mirror = _mirror_folder()
     if mirror is not None:
         source = mirror / model.file
+        if not source.is_dir():
+            raise DownloadError(
+                f"{model.name}: the mirror {mirror} (MODEL_ZOO_MIRROR) has no folder {model.file}"
+            )
         for path in _files_of(source):
             copy_file(path, unfinished / path.relative_to(source))
         return _finish_folder(model, unfinished, target)

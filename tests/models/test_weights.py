@@ -156,3 +156,10 @@ def test_a_repository_is_a_folder_only_when_all_of_it_is_there(
         "a.pth",
         "sub/b.json",
     ]
+
+
+def test_a_mirror_without_the_repository_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_ZOO_MIRROR", str(tmp_path))
+    with pytest.raises(DownloadError, match=r"MODEL_ZOO_MIRROR\) has no folder repository"):
+        download_model(zoo_model(hugging_face="owner/name", file="repository"), tmp_path / "to")
+    assert not (tmp_path / "to").exists()
