@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,19 @@ def seed_everything(seed: int, process: int = 0) -> None:
     random.seed(combined)
     np.random.seed(combined % 2**32)
     torch.manual_seed(combined)
+
+
+@contextmanager
+def drawn_as_in_a_run(seed: int) -> Iterator[None]:
+    """Within, torch's generator for the CPU starts as a run with this seed starts it; after, it goes on as
+    if nothing had been drawn. What a run drew first thing (a CLIP without weights) can thus be had again.
+    """
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed % SEED_LIMIT)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
 
 
 def deterministic_kernels(enabled: bool) -> None:

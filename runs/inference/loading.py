@@ -31,6 +31,7 @@ from runs.inference.described import Described, describe
 from utils.config import ConfigError
 from utils.precision import Precision, resolve_precision
 from utils.progress import byte_progress
+from utils.reproducibility import drawn_as_in_a_run
 
 
 def load_model(
@@ -73,8 +74,10 @@ def untrained_model(config: RunConfig, device: torch.device) -> VideoClassifier:
     """A model without trained weights: for the frozen CLIP alone. Raises ConfigError."""
     check_normalisation(config)
     shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
+    own_models = build_own_models(config)
     try:
-        model = build_video_model(config.model, config.video, shape, own_models=build_own_models(config))
+        with drawn_as_in_a_run(config.random_seed):
+            model = build_video_model(config.model, config.video, shape, own_models=own_models)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     precision = _precision(config.train.requested_precision, device)
@@ -128,7 +131,8 @@ def _build(described: Described, source: str) -> Recognizer:
     own_models = build_own_models(config)
     clip = empty_clip(bundled_clip_state(described.tensors), described.clip) if described.clip else None
     try:
-        with torch.device("cpu" if clip is None else "meta"):
+        # A run whose CLIP has random weights stores their fingerprint alone: they are drawn again.
+        with torch.device("cpu" if clip is None else "meta"), drawn_as_in_a_run(config.random_seed):
             model = build_video_model(config.model, config.video, shape, clip=clip, own_models=own_models)
             network = Recognizer(model, _linear_heads(described.tensors, model.video_width))
     except ValueError as error:

@@ -91,6 +91,17 @@ def test_another_frozen_clip_is_refused(tmp_path: Path, clips: list[str], trains
         load_weights(network_of(config_of(clips[1])), path, KEY, trains=trains)
 
 
+def test_a_frozen_clip_of_random_weights_is_drawn_again(tmp_path: Path) -> None:
+    path = trained(tmp_path, config_of("", RANDOM_SEED="5"))
+    torch.manual_seed(1)
+    load_model(path, device="cpu")  # compares the fingerprints
+    drawn = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.rand(3))
+    with pytest.raises(ConversionError, match="trained on a frozen encoder with the fingerprint"):
+        load_model(path, device="cpu", overrides=["RANDOM_SEED", "6"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
