@@ -20,6 +20,7 @@ from datasets.annotations.files import find_matches, join, read_rows
 from datasets.annotations.generic_csv import class_names_in_csv, read_generic_csv
 from datasets.annotations.sniff import reader_for
 from datasets.annotations.table import DatasetSpec
+from datasets.annotations.video_list import check_first_line, read_video_list
 from datasets.labels import class_key, class_names
 
 ClassNames = tuple[tuple[str, ...], ...]
@@ -96,7 +97,10 @@ def _of_own_data(
         return (read_class_names(file),), file
     if spec.classes == "optional":
         return (), list_path
-    if reader_for(list_path) is read_generic_csv:
+    reader = reader_for(list_path)
+    if reader is read_video_list:
+        check_first_line(list_path)
+    if reader is read_generic_csv:
         _, first_row = next(read_rows(list_path), (0, {"label": ""}))
         if "label" not in first_row:
             return (), list_path

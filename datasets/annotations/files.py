@@ -45,11 +45,12 @@ def read_text(path: str) -> str:
         ) from None
     if not text.strip():
         raise AnnotationError(f"{path}: the file is empty. Remedy: check that it was written completely")
-    return text
+    # Spreadsheets save "CSV (Macintosh)" so: then CR ends all lines, and LF none.
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def read_lines(path: str) -> list[str]:
-    """Lines of a text file without their ends; only LF and CRLF end a line, as in every list we know."""
+    """Lines of a text file without their ends: LF or CRLF ends a line, or CR in a file that has no LF."""
     return [line.rstrip("\r") for line in read_text(path).removesuffix("\n").split("\n")]
 
 

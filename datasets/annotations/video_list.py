@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from datasets.annotations.errors import Offenders, shown
+from datasets.annotations.errors import AnnotationError, Offenders, shown
 from datasets.annotations.files import read_lines
 from datasets.annotations.request import ReadRequest
 from datasets.records import VideoRecord
@@ -60,6 +60,21 @@ def read_video_list(request: ReadRequest) -> list[VideoRecord]:
     empty.raise_any()
     outside.raise_any()
     return records
+
+
+def check_first_line(path: str) -> None:
+    """Tell a CSV file that is none (semicolons, no header, other columns) from a list of paths and indices.
+
+    Raises:
+        AnnotationError: the first line is no path and class index.
+    """
+    first = next(line for line in read_lines(path) if line.strip())
+    if _PATH_AND_LABEL.fullmatch(first) is None:
+        raise AnnotationError(
+            f"{path}, line 1: {shown(first)} is neither a path and a class index nor the header of a CSV file, "
+            "which names its columns, one of them path, with commas between. Remedy: begin a CSV file with "
+            "the line path,label"
+        )
 
 
 def _path(text: str) -> str:

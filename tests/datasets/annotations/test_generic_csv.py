@@ -163,6 +163,23 @@ def test_class_file_beside_the_list_and_its_absence(tmp_path: Path) -> None:
         load_split("csv", "train", anno_dir=tmp_path, num_classes=5)
 
 
+@pytest.mark.parametrize(
+    "first", ["path;label", "path\tlabel", "Path,Label", "filename,class", "clips/a.mp4,run"]
+)
+def test_a_file_without_our_header_is_told_so(tmp_path: Path, first: str) -> None:
+    write(tmp_path / "train.csv", f"{first}\n{first}\n")
+    with pytest.raises(
+        AnnotationError, match=r"line 1: .* is neither a path and a class index nor the header"
+    ):
+        load_split("csv", "train", anno_dir=tmp_path)
+
+
+def test_lines_may_end_with_carriage_returns_alone(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "path,label\ra.mp4,run\rb.mp4,walk\r")
+    split = load_split("csv", "train", anno_dir=tmp_path)
+    assert [(record.path, record.labels) for record in split.records] == [("a.mp4", (0,)), ("b.mp4", (1,))]
+
+
 def test_captions_need_no_classes(tmp_path: Path) -> None:
     write(tmp_path / "test.csv", "path,caption\na.mp4,someone runs\n")
     split = load_split("csv", "test", anno_dir=tmp_path)
