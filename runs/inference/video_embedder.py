@@ -21,6 +21,7 @@ from runs.process import choose_device
 from runs.retrieval_data import CaptionTokens
 from utils.checkpoint import fingerprint
 from utils.config import ConfigError
+from utils.reproducibility import drawn_as_in_a_run
 
 PICTURE_FRAMES = 4
 PICTURE_HEIGHT = 120
@@ -44,7 +45,8 @@ class VideoEmbedder:
         device = choose_device(config.num_gpus, torch.cuda.device_count())
         if not checkpoint:
             check_normalisation(config)
-        network = build_retriever(config, device)
+        with drawn_as_in_a_run(config.random_seed):  # a CLIP of random weights is that of the run
+            network = build_retriever(config, device)
         if checkpoint:
             load_weights(network, checkpoint, "--checkpoint")
         elif any(network.role(name) is Role.NEW for name, _ in network.named_parameters()):

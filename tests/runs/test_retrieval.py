@@ -66,6 +66,11 @@ def test_index_and_query(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "&amp; &lt;more&gt;.mp4" in page and "& <more>" not in page
 
 
+def test_a_clip_of_random_weights_is_the_same_in_index_and_query(place: Path) -> None:
+    config = load_run_config(place / "config.yaml", ["VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", ""])
+    assert VideoEmbedder.of(config, "").sha256() == VideoEmbedder.of(config, "").sha256()
+
+
 def test_a_name_that_is_no_text_is_indexed_and_found(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "videos" / "0 & <more>.mp4").rename(place / "videos" / os.fsdecode(b"caf\xe9.mp4"))
     (place / "videos" / "broken.mp4").unlink()
