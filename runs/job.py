@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from logging import DEBUG, WARNING
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from runs.cli import Invocation
 from runs.clips_together import check_clips_together, tell_clips_together
 from runs.config import RunConfig
 from runs.list_digests import Digests, lists_sha256
+from runs.list_warnings import warn_of_lists
 from runs.output_folder import OutputFolder, differences_of_position
 from runs.process import exit_code_of, leave, start_process
 from runs.report import write_results_table, write_summary, write_training_report
@@ -140,22 +140,7 @@ def _tell_beginning(invocation: Invocation, splits: Splits) -> None:
         logger.info("%s: %d videos of %s %s (%s)", use, len(split), split.dataset, split.split, split.source)
         for note in split.notes:
             logger.info("%s: %s", use, note)
-    for use in sorted(splits.keys() - {"train"}):
-        _warn_of_trained_videos(splits, use)
-
-
-def _warn_of_trained_videos(splits: Splits, use: str) -> None:
-    """Scores on videos that are trained on say little: allowed (for trying things out), but never silent."""
-    if "train" not in splits:
-        return
-    trained = {(record.path, record.start, record.end) for record in splits["train"].records}
-    records = splits[use].records
-    shared = [record.name for record in records if (record.path, record.start, record.end) in trained]
-    if shared:
-        text = "%d of %d %s videos are trained on, too (%s, …): their scores say little"
-        get_logger().log(
-            WARNING if distributed.is_main() else DEBUG, text, len(shared), len(records), use, shared[0]
-        )
+    warn_of_lists(splits)
 
 
 def _train_and_test(place: Workplace, task: Task, splits: Splits, digests: Digests) -> dict[str, Any]:
