@@ -42,27 +42,28 @@ def read_generic_csv(request: ReadRequest) -> list[VideoRecord]:
     names = request.names if labelled else ()
     by_index = labelled and _are_indices({row["label"].strip() for _, row in rows}, names)
     records: list[VideoRecord] = []
-    remedy = (
-        "give the class names that belong to this list with DATA.CLASS_NAMES"
-        if labelled
-        else "correct the rows"
-    )
-    offenders = Offenders(request.path, remedy)
+    unknown = Offenders(request.path, "give the class names that belong to this list with DATA.CLASS_NAMES")
+    malformed = Offenders(request.path, "correct the rows")
     for line, row in rows:
         try:
             labels = (_class_index(row["label"], by_index, request),) if labelled else ()
+        except ValueError as error:
+            unknown.add(line, str(error))
+            continue
+        try:
             start, end = parse_segment(row.get("start", ""), row.get("end", ""))
             if not row["path"].strip():
                 raise ValueError("no path")
         except ValueError as error:
-            offenders.add(line, str(error))
+            malformed.add(line, str(error))
             continue
         caption = row.get("caption", "").strip()
         captions = (caption,) if caption else ()
         records.append(
             VideoRecord(row["path"].strip(), labels, captions, start, end, row.get("name", "").strip())
         )
-    offenders.raise_any()
+    unknown.raise_any()
+    malformed.raise_any()
     return merge_captions(records) if "caption" in columns else records
 
 

@@ -71,9 +71,9 @@ def check_first_line(path: str) -> None:
     first = next(line for line in read_lines(path) if line.strip())
     if _PATH_AND_LABEL.fullmatch(first) is None:
         raise AnnotationError(
-            f"{path}, line 1: {shown(first)} is neither a path and a class index nor the header of a CSV file, "
-            "which names its columns, one of them path, with commas between. Remedy: begin a CSV file with "
-            "the line path,label"
+            f"{path}, line 1: {shown(first)} is neither a path and a class index nor the header of a CSV "
+            "file, which names its columns, one of them path, with commas between. Remedy: begin a CSV "
+            "file with the line path,label"
         )
 
 

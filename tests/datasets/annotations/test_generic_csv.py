@@ -73,7 +73,10 @@ def test_labels_can_be_left_aside(tmp_path: Path) -> None:
     [
         ("path,label\na.mp4,fly\n", "line 2: label 'fly' is none of the 3 class names"),
         ("path,label\na.mp4,0\nb.mp4,3\n", "line 3: label 3 is outside 0…2"),
-        ("path,label,start,end\na.mp4,0,5,4\n", "line 2: the segment '5' to '4' has no length"),
+        (
+            "path,label,start,end\na.mp4,0,5,4\n",
+            r"line 2: the segment '5' to '4' has no length\nRemedy: correct",
+        ),
         ("path,label,start\na.mp4,0,soon\n", "line 2: could not convert"),
         ("path,label\n,0\n", "line 2: no path"),
         ("path,label\na.mp4,run\nb.mp4, \n", "(?s)1 entry is wrong.*line 3: no label"),
