@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from utils.disk import system_errors_named
+
 
 @contextmanager
 def replacing(path: str) -> Iterator[str]:
@@ -19,7 +21,8 @@ def replacing(path: str) -> Iterator[str]:
     try:
         with open(temporary, "wb") as created:
             usual = os.fstat(created.fileno()).st_mode
-        yield temporary
+        with system_errors_named(temporary):
+            yield temporary
         os.chmod(temporary, usual)
         os.replace(temporary, path)
     finally:

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from utils.atomic import replacing
+
 FloatArray = NDArray[np.float32]
 Place = tuple[Path, int]
 """A shard, and a row in it."""
@@ -72,9 +74,8 @@ class EmbeddingStore:
         shards = self._shards()
         shard = self._folder / f"{len(shards):06d}.safetensors"
         tensors = {"video": np.stack(videos), "frames": np.stack(frames)}
-        unfinished = shard.with_name(f".{shard.name}.part")
-        save_file(tensors, unfinished, metadata={"ids": json.dumps(ids)})
-        os.replace(unfinished, shard)
+        with replacing(str(shard)) as unfinished:
+            save_file(tensors, unfinished, metadata={"ids": json.dumps(ids)})
         self._rows = []
 
     def finish(self, wanted: Sequence[str] | None = None) -> int:
@@ -111,8 +112,8 @@ class EmbeddingStore:
         """Reads which ids the shards hold, and begins the folder of shards when there is none."""
         record = self._folder / "settings.json"
         if not record.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            record.write_text(json.dumps(self._settings, indent=2), encoding="utf-8")
+            with replacing(str(record)) as unfinished:
+                Path(unfinished).write_text(json.dumps(self._settings, indent=2), encoding="utf-8")
             return set()
         begun_with = json.loads(record.read_text(encoding="utf-8"))
         differing = sorted(

@@ -10,6 +10,7 @@ the model.
 from __future__ import annotations
 
 import copy
+import io
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -98,7 +99,9 @@ def save_torch_export(graph: ClassifierGraph, model: VideoClassifier, path: Path
 
     def write(unfinished: Path) -> None:
         program = torch.export.export(graph, example, dynamic_shapes={"video": {0: batch}}, strict=False)
-        torch.export.save(program, unfinished)
+        content = io.BytesIO()  # torch ends the process when it writes to a disk that is full
+        torch.export.save(program, content)
+        unfinished.write_bytes(content.getbuffer())
 
     def run(unfinished: Path, video: Tensor) -> list[Tensor]:
         return list(torch.export.load(unfinished).module()(video))

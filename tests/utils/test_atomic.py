@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from utils.atomic import replacing
 
@@ -35,3 +37,11 @@ def test_others_may_read_a_file_that_a_library_wrote_for_its_owner_alone(tmp_pat
         Path(temporary).write_text("whole")
         Path(temporary).chmod(0o600)
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_a_full_disk_is_an_error_of_the_system_whatever_the_library_calls_it(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"file\.\d+\.tmp") as caught, replacing(str(tmp_path / "file")):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(SafetensorError, match="invalid"), replacing(str(tmp_path / "file")):
+        raise SafetensorError("invalid shape")

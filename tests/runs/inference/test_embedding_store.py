@@ -1,5 +1,6 @@
 """runs/inference/embedding_store.py: rows and ids belong together, also across an interruption."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_an_interrupted_run_loses_only_the_unfinished_shard(tmp_path: Path) -> N
     second.add(*row(2))
     assert second.finish() == 3
     assert load_file(tmp_path / "e.safetensors")["video"][:, 0].tolist() == [0, 1, 2]
+
+
+def test_a_run_that_could_not_begin_on_a_full_disk_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(Path, "write_text", full)
+        EmbeddingStore(tmp_path / "e.safetensors", SETTINGS)
+    assert EmbeddingStore(tmp_path / "e.safetensors", SETTINGS).done == set()
 
 
 def test_the_rows_are_those_that_are_wanted_in_that_order(tmp_path: Path) -> None:
