@@ -96,7 +96,7 @@ def expand(grid: AblationConfig, path: Path) -> list[GridRun]:
             for seed in grid.seeds:
                 folder = root / _SLUG.sub("-", name).strip("-") / f"seed{seed}"
                 wanted = {**flatten(grid.common), **varied, "RANDOM_SEED": seed, "OUTPUT_DIR": str(folder)}
-                pairs = tuple(word for key, value in wanted.items() for word in (key, _as_yaml(value)))
+                pairs = tuple(word for key, value in wanted.items() for word in (key, as_yaml(value)))
                 runs.append(GridRun(name, varied, seed, pairs, folder, base, grid.sweep_fusion))
     folders = [run.output_dir for run in runs]
     twice = sorted({str(folder) for folder in folders if folders.count(folder) > 1})
@@ -139,6 +139,7 @@ def _as_text(value: Any) -> str:
     return " ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
 
 
-def _as_yaml(value: Any) -> str:
-    """A value as YAML on one line, which JSON is."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+def as_yaml(value: Any) -> str:
+    """A value as YAML on one line, which JSON is, but for the two halves that it makes of an emoji."""
+    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # of names that are no text

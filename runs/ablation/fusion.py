@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runs.ablation.config import GridRun
+from runs.ablation.config import GridRun, as_yaml
 
 ENTRY = Path(__file__).resolve().parents[1] / "zero_shot.py"
 _PROTOCOL = "test-list"
@@ -32,7 +32,7 @@ def result_file(run: GridRun) -> Path:
 def sweep_command(run: GridRun) -> list[str]:
     """The command that sweeps the weight for a trained run."""
     newest = max((run.output_dir / "checkpoints").glob("step_*.pt"))
-    changed = ("TRAIN.ENABLE", "false", "OUTPUT_DIR", json.dumps(str(result_file(run).parent)))
+    changed = ("TRAIN.ENABLE", "false", "OUTPUT_DIR", as_yaml(str(result_file(run).parent)))
     options = ("--checkpoint", str(newest), "--protocol", _PROTOCOL, "--sweep-fusion")
     return [sys.executable, str(ENTRY), "--cfg", str(run.base), *options, *run.pairs, *changed]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from runs.ablation.config import AblationConfig, expand, load_grid
 from utils.config import ConfigError
@@ -51,6 +52,13 @@ def test_axes_of_one_last_part_are_told_apart() -> None:
     first, second = expand(grid(axes=axes), Path("g.yaml"))
     assert first.name == "MIXUP.ALPHA 0.2, CUTMIX.ALPHA 0.8, DATASET k400, LOG_PERIOD 5"
     assert second.name == "MIXUP.ALPHA 0.2, CUTMIX.ALPHA 1.0, DATASET k400, LOG_PERIOD 5"
+
+
+@pytest.mark.parametrize("folder", ["grid 😀 ä", "grid \udcff"])
+def test_folders_of_any_name_reach_the_runs(folder: str) -> None:
+    (run,) = expand(AblationConfig(base="base.yaml", output_dir=folder, runs={"a": {}}), Path("g.yaml"))
+    pairs = dict(zip(run.pairs[::2], run.pairs[1::2], strict=True))
+    assert yaml.safe_load(pairs["OUTPUT_DIR"]) == f"{folder}/a/seed0"
 
 
 def test_two_runs_never_share_a_folder() -> None:
