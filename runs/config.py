@@ -12,7 +12,6 @@ from datasets.config import DataConfig, DataLoaderConfig
 from models.config import (
     MODEL_NAMES,
     MODELS_MATCHED_AS_A_WHOLE,
-    MODELS_OUTSIDE_THE_JOINT_SPACE,
     MODELS_OUTSIDE_THE_TOWER,
     MODELS_THAT_CAN_TUNE_TEXT,
     MODELS_THAT_CAN_TUNE_VISUAL,
@@ -129,7 +128,6 @@ class RunConfig:
         self._check_crops()
         self._check_retrieval()
         if self.train.enable:  # what is trained already is tested however it was trained
-            self._check_joint_space()
             self._check_trained_text()
             self._check_warmup()
             self._check_batch_aug()
@@ -201,16 +199,6 @@ class RunConfig:
                 f"{self.video.backbone.meta_arch_name}",
                 f"take a multiple of {patch}, such as {max(1, size // patch) * patch}",
             )
-
-    def _check_joint_space(self) -> None:
-        name, retrieves = self.model.name, self.task_type == "retrieval"
-        reads_texts = retrieves or self.video.head.name == "text"
-        require(
-            not reads_texts or name not in MODELS_OUTSIDE_THE_JOINT_SPACE,
-            "MODEL.NAME" if retrieves else "VIDEO.HEAD.NAME",
-            f"the features of model {name!r} lie outside CLIP's joint space of videos and texts",
-            "take a model that stays in it, such as clip or stan" if retrieves else "set it to linear",
-        )
 
     def _check_trained_text(self) -> None:
         reads_texts = self.task_type == "retrieval" or self.video.head.name == "text"

@@ -1,9 +1,12 @@
-"""What can be checked before anything heavy is imported: that named files and folders exist."""
+"""What can be checked before anything heavy is imported: that named files and folders exist, and that a model
+that is to be trained can be compared with texts where it must.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from models.config import MODELS_OUTSIDE_THE_JOINT_SPACE
 from runs.config import RunConfig
 from utils.config import ConfigError, Problem
 
@@ -20,6 +23,23 @@ def check_paths(config: RunConfig, reads_videos: bool = True, uses_model: bool =
     problems += _file_problems(config) if uses_model else []
     if problems:
         raise ConfigError(problems=problems)
+
+
+def check_joint_space(config: RunConfig) -> None:
+    """Check that a model whose features no text is like is not trained beside texts.
+
+    Files of trained weights say themselves what they were trained with, so this is for training alone.
+    Raises:
+        ConfigError: with the key that has to change.
+    """
+    name = config.model.name
+    outside = name in MODELS_OUTSIDE_THE_JOINT_SPACE and not config.custom.module  # which may define it anew
+    if not (config.train.enable and outside and config.video.head.name == "text"):
+        return
+    text = f"model {name!r} makes features outside of CLIP's joint space of videos and texts"
+    if config.task_type == "retrieval":
+        raise ConfigError(text, key="MODEL.NAME", remedy="take another model for TASK_TYPE retrieval")
+    raise ConfigError(text, key="VIDEO.HEAD.NAME", remedy="set VIDEO.HEAD.NAME linear")
 
 
 def _data_problems(config: RunConfig) -> list[Problem]:

@@ -22,7 +22,7 @@ if __package__ in (None, ""):
 
 from runs.cli import parse_command, readable_errors
 from runs.config import RunConfig
-from runs.preflight import check_paths
+from runs.preflight import check_joint_space, check_paths
 from utils.fork_server import gpus_by_files, start_fork_server
 from utils.huge_pages import prefer_huge_pages
 from utils.stopping import leaving_at_once
@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with readable_errors():
         invocation = parse_command(arguments, description=__doc__ or "")
+        check_joint_space(invocation.config)
         check_paths(invocation.config)
         _start_imports_of_workers(invocation.config)
         with leaving_at_once():

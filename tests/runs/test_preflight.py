@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runs.config import load_run_config
-from runs.preflight import check_paths
+from runs.preflight import check_joint_space, check_paths
 from utils.config import ConfigError
 
 
@@ -56,3 +56,21 @@ def test_a_trained_model_may_bring_its_clip(tmp_path: Path) -> None:
     pairs = ("TRAIN.ENABLE", "false", "VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH", "/no/such.pt")
     assert missing(*pairs, reads_videos=False) == {"VIDEO.BACKBONE.PRETRAIN_WEIGHT_PATH"}
     assert missing(*pairs, "TEST.CHECKPOINT_FILE_PATH", str(release), reads_videos=False) == set()
+
+
+@pytest.mark.parametrize("name", ["aim", "evl", "st_adapter"])
+def test_features_outside_the_joint_space_meet_no_texts(name: str) -> None:
+    def check(*pairs: str) -> None:
+        check_joint_space(load_run_config(None, ["MODEL.NAME", name, *pairs]))
+
+    check("VIDEO.HEAD.NAME", "linear")
+    check("TRAIN.ENABLE", "false")
+    check("CUSTOM.MODULE", "mine")
+    with pytest.raises(
+        ConfigError, match=r"(?s)VIDEO\.HEAD\.NAME: model .*remedy: set VIDEO\.HEAD\.NAME linear"
+    ):
+        check()
+    retrieval = ["TASK_TYPE", "retrieval", "TEST.NUM_ENSEMBLE_VIEWS", "1"]
+    mixing = ["AUGMENTATION.MIXUP.ENABLE", "false", "AUGMENTATION.CUTMIX.ENABLE", "false"]
+    with pytest.raises(ConfigError, match=r"(?s)MODEL\.NAME: .*another model for TASK_TYPE retrieval"):
+        check(*retrieval, *mixing)
