@@ -42,6 +42,7 @@ from datasets.preparation.shrinking import ShrinkSettings, ShrinkTask
 from datasets.preparation.sources import distinct, find_videos, target_paths
 from runs.browse import main as browse
 from runs.cli import escape_on_stdout, readable_errors
+from runs.inference.inputs import check_output_file, check_output_folder
 from runs.prepare_options import parse
 
 NAMED_PROBLEMS = 10
@@ -55,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return browse(words[1:])
     options = parse(words, __doc__ or "")
     with readable_errors(ValueError):
+        if options.command == "check":
+            check_output_file(Path(options.output))
+        else:
+            check_output_folder(Path(options.copies))
         options.decoder = choose_decoder(options.decoder)
         return COMMANDS[options.command](options)
 

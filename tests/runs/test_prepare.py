@@ -315,3 +315,16 @@ def test_browse_names_what_is_wrong(videos: Path, tmp_path: Path, capsys: pytest
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert problem in error
+
+
+@pytest.mark.parametrize("command", ["check", "shrink", "pack", "shard"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (tmp_path / "file").touch()
+    place = str(tmp_path / "file" / "copies")
+    words = ["--output", f"{place}/bad.csv"] if command == "check" else [place]
+    with pytest.raises(SystemExit) as ended:
+        main([command, str(videos), *words])
+    assert ended.value.code == 2
+    assert "cannot write into" in capsys.readouterr().err
