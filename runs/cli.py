@@ -20,6 +20,7 @@ import os
 import shlex
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from utils.stopping import EXIT_INTERRUPTED, interrupts_noted
 
 EXIT_BAD_INPUT = 2
 """Exit code of a command that was given something it cannot work with."""
+_PATIENCE = 10.0  # seconds in which the first process of a machine has met, and told, what another one met
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,9 @@ def _interrupts_raised() -> Iterator[None]:
 def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Turn errors that people can mend into one block of text on stderr and exit code 2.
 
-    `ConfigError` always; further exception types (an unreadable annotation, a failed download) as given.
+    `ConfigError` always; further exception types (an unreadable annotation, a failed download) as given. Of
+    the processes that torchrun has started, the first of each machine tells at once, and torchrun then ends
+    the others; one that is left alone with its error tells it after a while.
     Ctrl-C ends the command with "interrupted" and 130, whatever has become of it on its way, a full disk with
     a line that says so and 1. Anything else is a defect and keeps its traceback.
     """
@@ -174,8 +178,11 @@ def readable_errors(*kinds: type[Exception]) -> Iterator[None]:
         with _interrupts_raised():
             yield
     except expected as error:
-        if is_first_process():
-            print_block("error", str(error))
+        place = "" if is_first_process() else f" in process {os.environ['RANK']}"
+        if os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")) != "0":
+            # torchrun ends all processes once one has left: were this the one, nobody might have told why.
+            time.sleep(_PATIENCE)
+        print_block(f"error{place}", str(error))
         raise SystemExit(EXIT_BAD_INPUT) from None
     except KeyboardInterrupt:
         if is_first_process():

@@ -159,12 +159,24 @@ class TestErrors:
         with pytest.raises(OSError, match="Input/output"), readable_errors():
             raise OSError(errno.EIO, "Input/output error")
 
-    def test_other_processes_are_silent(
+    def test_other_processes_leave_it_to_the_first_to_tell(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """torchrun ends all of them once one has left: that must not be before the first has told."""
+        waits: list[float] = []
+        monkeypatch.setattr("time.sleep", waits.append)
+        for rank, local, told in (("0", "0", "error: wrong"), ("8", "0", "error in process 8: wrong")):
+            monkeypatch.setenv("RANK", rank)
+            monkeypatch.setenv("LOCAL_RANK", local)
+            with pytest.raises(SystemExit), readable_errors():
+                raise ConfigError("wrong")
+            assert (capsys.readouterr().err, waits) == (f"{told}\n", [])
         monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("LOCAL_RANK", "1")
         with pytest.raises(SystemExit), readable_errors():
             raise ConfigError("wrong")
+        assert waits and waits[0] >= 5
+        assert capsys.readouterr().err == "error in process 1: wrong\n"  # it was left alone with it
         parse_command(["--cfg", "tests/runs/release_recipe.yaml"], description="")
         assert capsys.readouterr().err == ""
 
