@@ -4,6 +4,9 @@ from __future__ import annotations
 
 _SHOWN_LINES = 5
 _SHOWN_CHARACTERS = 120
+REMEDY_COUNTED_FROM_ONE = (
+    "class indices start at 0, and these seem to start at 1: subtract 1 from each, in every list"
+)
 
 
 class AnnotationError(ValueError):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from datasets.annotations.errors import AnnotationError, Offenders, shown
+from datasets.annotations.errors import REMEDY_COUNTED_FROM_ONE, AnnotationError, Offenders, shown
 from datasets.annotations.files import read_rows
 from datasets.annotations.request import ReadRequest
 from datasets.annotations.timestamps import parse_segment
@@ -40,10 +40,14 @@ def read_generic_csv(request: ReadRequest) -> list[VideoRecord]:
         )
     labelled = "label" in columns and bool(request.class_names)
     names = request.names if labelled else ()
-    by_index = labelled and _are_indices({row["label"].strip() for _, row in rows}, names)
+    written = {row["label"].strip() for _, row in rows} if labelled else set()
+    by_index = labelled and _are_indices(written, names)
     records: list[VideoRecord] = []
-    unknown = Offenders(request.path, "give the class names that belong to this list with DATA.CLASS_NAMES")
-    malformed = Offenders(request.path, "correct the rows")
+    indices = {int(label) for label in written if label.isdecimal()} if by_index else set()
+    remedy = "give the class names that belong to this list with DATA.CLASS_NAMES"
+    if indices and 0 not in indices and max(indices) == request.num_classes:
+        remedy = REMEDY_COUNTED_FROM_ONE
+    unknown, malformed = Offenders(request.path, remedy), Offenders(request.path, "correct the rows")
     for line, row in rows:
         try:
             labels = (_class_index(row["label"], by_index, request),) if labelled else ()

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import re
 
-from datasets.annotations.errors import AnnotationError, Offenders, shown
+from datasets.annotations.errors import REMEDY_COUNTED_FROM_ONE, AnnotationError, Offenders, shown
 from datasets.annotations.files import read_lines
 from datasets.annotations.request import ReadRequest
 from datasets.records import VideoRecord
 
+REMEDY_FOR_LINES = (
+    "write one video a line: path label, or path frames label, with class indices; or begin a CSV file with "
+    "the names of its columns: path,label (with class names) or path,caption"
+)
 _PATH_AND_LABEL = re.compile(r"(.*[^\s,])[ \t,]+(-?\d+)\s*")
 _PATH_AND_FRAMES = re.compile(r"(.*[^\s,])[ \t,]+(\d+)")
 
@@ -31,7 +35,7 @@ def read_video_list(request: ReadRequest) -> list[VideoRecord]:
     """
     records: list[VideoRecord] = []
     labels = [(index,) for index in range(request.num_classes)]  # shared, so that a long list stays small
-    malformed = Offenders(request.path, remedy="write one video a line: path label, or path frames label")
+    malformed = Offenders(request.path, remedy=REMEDY_FOR_LINES)
     empty = Offenders(
         request.path,
         remedy="a list holds one label per video: write path label, with one of the labels where there are "
@@ -41,6 +45,7 @@ def read_video_list(request: ReadRequest) -> list[VideoRecord]:
         request.path,
         remedy=f"{len(labels)} class names are in use; give those of this list with DATA.CLASS_NAMES",
     )
+    highest = 0
     for number, line in enumerate(read_lines(request.path), start=1):
         if not line or line.isspace():
             continue
@@ -54,10 +59,13 @@ def read_video_list(request: ReadRequest) -> list[VideoRecord]:
             continue
         if not 0 <= label < len(labels):
             outside.add(number, f"label {label} is outside 0…{len(labels) - 1} in {shown(line)}")
+            highest = max(highest, label)
             continue
         records.append(VideoRecord(_path(match[1]), labels[label]))
     malformed.raise_any()
     empty.raise_any()
+    if highest == len(labels) and (0,) not in (record.labels for record in records):
+        outside.remedy = REMEDY_COUNTED_FROM_ONE
     outside.raise_any()
     return records
 
@@ -68,12 +76,11 @@ def check_first_line(path: str) -> None:
     Raises:
         AnnotationError: the first line is no path and class index.
     """
-    first = next(line for line in read_lines(path) if line.strip())
+    number, first = next((number, line) for number, line in enumerate(read_lines(path), 1) if line.strip())
     if _PATH_AND_LABEL.fullmatch(first) is None:
         raise AnnotationError(
-            f"{path}, line 1: {shown(first)} is neither a path and a class index nor the header of a CSV "
-            "file, which names its columns, one of them path, with commas between. Remedy: begin a CSV "
-            "file with the line path,label"
+            f"{path}, line {number}: {shown(first)} is neither a path and a class index nor the header of a "
+            f"CSV file. Remedy: {REMEDY_FOR_LINES}"
         )
 
 

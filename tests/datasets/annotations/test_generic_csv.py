@@ -73,6 +73,8 @@ def test_labels_can_be_left_aside(tmp_path: Path) -> None:
     [
         ("path,label\na.mp4,fly\n", "line 2: label 'fly' is none of the 3 class names"),
         ("path,label\na.mp4,0\nb.mp4,3\n", "line 3: label 3 is outside 0…2"),
+        ("path,label\na.mp4,1\nb.mp4,3\n", "(?s)label 3 is outside 0…2.*these seem to start at 1"),
+        ("path,label\na.mp4,²\nb.mp4,3\n", "line 2: invalid literal"),
         (
             "path,label,start,end\na.mp4,0,5,4\n",
             r"line 2: the segment '5' to '4' has no length\nRemedy: correct",
@@ -167,12 +169,12 @@ def test_class_file_beside_the_list_and_its_absence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", ["path;label", "path\tlabel", "Path,Label", "filename,class", "clips/a.mp4,run"]
+    "first", ["path;label", "path\tlabel", "Path,Label", "filename,class", "clips/a.mp4,run", "clips/1.mp4"]
 )
 def test_a_file_without_our_header_is_told_so(tmp_path: Path, first: str) -> None:
-    write(tmp_path / "train.csv", f"{first}\n{first}\n")
+    write(tmp_path / "train.csv", f"\n{first}\n{first}\n")
     with pytest.raises(
-        AnnotationError, match=r"line 1: .* is neither a path and a class index nor the header"
+        AnnotationError, match=r"line 2: .* is neither a path and a class index nor the header.*path,label"
     ):
         load_split("csv", "train", anno_dir=tmp_path)
 

@@ -47,6 +47,15 @@ def test_labels_outside_the_class_names_list_the_first_few(tmp_path: Path) -> No
     assert "DATA.CLASS_NAMES" in message
 
 
+def test_indices_that_start_at_1_are_told_as_such(tmp_path: Path) -> None:
+    told = {}
+    for text in ("a.mp4 1\nb.mp4 2\nc.mp4 3\n", "a.mp4 0\nb.mp4 3\n", "a.mp4 1\nb.mp4 4\n"):
+        with pytest.raises(AnnotationError) as caught:
+            read_video_list(request_for(write(tmp_path / "list.txt", text)))
+        told[text] = "start at 0, and these seem to start at 1" in str(caught.value)
+    assert list(told.values()) == [True, False, False]
+
+
 def test_malformed_lines_are_shown(tmp_path: Path) -> None:
     path = write(tmp_path / "list.txt", "a.mp4 0\njust a path.mp4\n")
     with pytest.raises(AnnotationError, match=r"line 2: 'just a path\.mp4' is not a path and a class index"):
