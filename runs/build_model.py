@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from logging import DEBUG, WARNING
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.config import RunConfig
 from runs.custom import load_custom_components
+from utils import distributed
 from utils.activation_checkpointing import recompute_activations
 from utils.config import ConfigError
 from utils.download import DownloadError
@@ -225,7 +227,10 @@ def _check_classifiers(
             "trained here: give the list of classes, and VIDEO.HEAD, that it was trained with"
         )
     trained_for = read_description(file).class_names if is_release(file) else file.facts.get("class_names")
-    if not trained_for or not class_names or not any(isinstance(head, LinearHead) for head in network.heads):
+    if not trained_for or not class_names:
+        return
+    if not any(isinstance(head, LinearHead) for head in network.heads):
+        _tell_fewer_classes(file.path, trained_for, class_names)
         return
     if len(trained_for) != len(class_names):
         raise ConversionError(
@@ -239,6 +244,22 @@ def _check_classifiers(
                     f"{file.path} has a classifier whose class {index} is {name!r}; in this run's list it is "
                     f"{other!r}: give the class names that it was trained with as DATA.CLASS_NAMES"
                 )
+
+
+def _tell_fewer_classes(
+    path: str | Path, trained_for: Sequence[Sequence[str]], class_names: Sequence[Sequence[str]]
+) -> None:
+    """Words can be compared for any classes; among a part of those of training it is an easier task."""
+    for trained, now in zip(trained_for, class_names, strict=False):
+        present = {class_key(name) for name in now}
+        absent = [name for name in trained if class_key(name) not in present]
+        if absent and present < {class_key(name) for name in trained}:
+            get_logger().log(
+                WARNING if distributed.is_main() else DEBUG,
+                "%s was trained on %d classes, and the test's list has %d of them (not %r): no video can be "
+                "taken for one of the others, which raises the score. DATA.CLASS_NAMES gives all of them",
+                path, len(trained), len(now), absent[0],
+            )  # fmt: skip
 
 
 def _idle(network: Recognizer | Retriever) -> frozenset[str]:

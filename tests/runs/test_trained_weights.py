@@ -185,6 +185,21 @@ def test_a_classifier_is_tested_on_its_own_classes(tmp_path: Path, clips: list[s
         load_weights(network_of(config_of(clips[0], **LINEAR)), text, KEY, class_names=NAMES)
 
 
+def test_a_test_among_a_part_of_the_classes_is_told(
+    tmp_path: Path, clips: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Words compare with any classes, but a list that lacks some makes an easier task than training."""
+    config = config_of(clips[0])
+    path = trained(tmp_path, config)
+    for names in (*NAMES, ("Blue", "red", "green"), ("novel",), ("red", "novel")):
+        load_weights(network_of(config), path, KEY, class_names=(names,))
+        assert "was trained on" not in caplog.text
+    load_weights(network_of(config), path, KEY, class_names=(("green", "red"),))
+    assert "trained on 3 classes, and the test's list has 2 of them (not 'blue')" in caplog.text
+    load_weights(network_of(config), path, KEY, trains=True, class_names=(("green", "red"),))
+    assert caplog.text.count("was trained on") == 1
+
+
 BOTH = {**TUNED, "VIDEO.BACKBONE.FREEZE_TEXT": "false"}
 
 
