@@ -4,8 +4,9 @@
     python runs/export.py --model NAME|PATH --format onnx|torch --output FILE [--classes "a, b"]
 
 release: this project's format; the file alone is enough to predict. torch, onnx: one graph from pixels
-(uint8, resized and cropped) to embedding and logits for fixed classes. Every file is read back and compared
-with the model before it gets its name.
+(uint8, resized and cropped) to embedding and logits for fixed classes, whose names and the clip's
+preprocessing stand in the file, too (ONNX metadata; extra_files of torch.export.load). Every file is read
+back and compared with the model before it gets its name.
 """
 
 from __future__ import annotations

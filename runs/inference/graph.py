@@ -2,15 +2,18 @@
 
     video uint8 (B,3,T,H,W), resized, cropped ──normalise──► model ──► embedding (B,E), logits (B,K) per head
 
-Class names are inside as text features: the text tower stays outside. Every file is read back and run (ONNX
-by onnxruntime on the CPU) on other clips than it was traced with; it gets its name only when it agrees with
-the model.
+Class names are inside as text features: the text tower stays outside. Beside the graph, every file says in
+words what it needs and gives: `class_names` (JSON: a list per head, in the order of its logits) and
+`preprocessing` (JSON: how a clip's frames are chosen, resized and cropped). Every file is read back and run
+(ONNX by onnxruntime on the CPU) on other clips than it was traced with; it gets its name only when it agrees
+with the model.
 """
 
 from __future__ import annotations
 
 import copy
 import io
+import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,10 +27,21 @@ from models.heads import frame_logits
 from models.interface import VideoModel
 from models.zero_shot import fuse_logits
 from runs.inference.classifier import VideoClassifier
+from utils.config import to_dict
 
 TOLERANCE = 1e-3
 """Largest difference allowed, relative to the largest absolute value of an output."""
 _TRACED_BATCH, _CHECKED_BATCH = 2, 3
+_PREPROCESSING = (
+    "SAMPLING_MODE",
+    "SAMPLING_RATE",
+    "TARGET_FPS",
+    "MINUS_INTERVAL",
+    "TEST_SCALE",
+    "TEST_CROP_SIZE",
+    "INTERPOLATION",
+    "ANTIALIAS",
+)
 
 
 class ExportError(RuntimeError):
@@ -48,8 +62,8 @@ class ClassifierGraph(nn.Module):
         self.heads = model.network.heads if classes is None else nn.ModuleList()
         self.mean, self.std = model.config.data.mean, model.config.data.std
         self.fusion = fusion
-        names = [] if len(self.heads) else [classes] if classes is not None else model.class_names
-        texts = [model.text_features(head) for head in names]
+        names = [classes] if classes is not None else model.class_names
+        texts = [] if len(self.heads) else [model.text_features(head) for head in names]
         if fusion < 1 and not texts:
             instead = "a trained classifier" if len(self.heads) else "none"
             raise ExportError(
@@ -58,6 +72,7 @@ class ClassifierGraph(nn.Module):
             )
         self.own_texts = nn.ParameterList(nn.Parameter(own, requires_grad=False) for own, _ in texts)
         self.clip_texts = nn.ParameterList(nn.Parameter(clips, requires_grad=False) for _, clips in texts)
+        self.facts = _facts(model, names)
 
     def forward(self, video: Tensor) -> tuple[Tensor, ...]:
         """video uint8 (B,3,T,H,W) → embedding (B,E), logits (B,K) per head."""
@@ -81,6 +96,16 @@ class ClassifierGraph(nn.Module):
         return ["embedding", *(["logits"] if count == 1 else [f"logits_{index}" for index in range(count)])]
 
 
+def _facts(model: VideoClassifier, class_names: Sequence[Sequence[str]]) -> dict[str, str]:
+    """What a file says in words beside the graph: JSON texts by name."""
+    data = to_dict(model.config.data)
+    clip = {"FRAMES": model.config.data.test_frames} | {key: data[key] for key in _PREPROCESSING}
+    return {
+        "class_names": json.dumps([list(names) for names in class_names], ensure_ascii=False),
+        "preprocessing": json.dumps(clip),
+    }
+
+
 def example_clips(model: VideoClassifier, batch: int, seed: int = 0) -> Tensor:
     """Random clips uint8 (B,3,T,H,W) of the size that the model is shown."""
     data = model.config.data
@@ -90,7 +115,8 @@ def example_clips(model: VideoClassifier, batch: int, seed: int = 0) -> Tensor:
 
 
 def save_torch_export(graph: ClassifierGraph, model: VideoClassifier, path: Path) -> float:
-    """Writes a `torch.export` program (load it with `torch.export.load(path).module()`).
+    """Writes a `torch.export` program (load it with `torch.export.load(path).module()`); `extra_files` of
+    torch.export.load gets `class_names` and `preprocessing`.
 
     Returns the largest relative difference. Raises ExportError.
     """
@@ -100,7 +126,7 @@ def save_torch_export(graph: ClassifierGraph, model: VideoClassifier, path: Path
     def write(unfinished: Path) -> None:
         program = torch.export.export(graph, example, dynamic_shapes={"video": {0: batch}}, strict=False)
         content = io.BytesIO()  # torch ends the process when it writes to a disk that is full
-        torch.export.save(program, content)
+        torch.export.save(program, content, extra_files=dict(graph.facts))
         unfinished.write_bytes(content.getbuffer())
 
     def run(unfinished: Path, video: Tensor) -> list[Tensor]:
@@ -110,9 +136,9 @@ def save_torch_export(graph: ClassifierGraph, model: VideoClassifier, path: Path
 
 
 def save_onnx(graph: ClassifierGraph, model: VideoClassifier, path: Path) -> float:
-    """Writes an ONNX model with a dynamic batch. Returns the largest relative difference.
+    """Writes an ONNX model with a dynamic batch, its `class_names` and `preprocessing` as metadata.
 
-    Raises ExportError.
+    Returns the largest relative difference. Raises ExportError.
     """
     try:
         import onnxruntime
@@ -122,17 +148,18 @@ def save_onnx(graph: ClassifierGraph, model: VideoClassifier, path: Path) -> flo
     batch = torch.export.Dim("batch", min=1, max=1024)
 
     def write(unfinished: Path) -> None:
-        torch.onnx.export(
+        program = torch.onnx.export(
             graph,
             (example_clips(model, _TRACED_BATCH),),
-            unfinished,
             dynamo=True,
-            external_data=False,
             input_names=["video"],
             output_names=graph.output_names(),
             dynamic_shapes={"video": {0: batch}},
             verbose=False,
         )
+        assert program is not None
+        program.model.metadata_props.update(graph.facts)
+        program.save(unfinished, external_data=False)
 
     def run(unfinished: Path, video: Tensor) -> list[Tensor]:
         session = onnxruntime.InferenceSession(str(unfinished), providers=["CPUExecutionProvider"])

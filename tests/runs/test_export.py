@@ -103,7 +103,9 @@ def test_the_graph_computes_what_classify_does(model: Path) -> None:
     loaded = load_model(model, device="cpu")
     video = graph.example_clips(loaded, 2, seed=5)
     for fusion in (0.5, 1.0):
-        embedding, logits = graph.ClassifierGraph(loaded, WORDS, fusion)(video)
+        exported = graph.ClassifierGraph(loaded, WORDS, fusion)
+        embedding, logits = exported(video)
+        assert json.loads(exported.facts["class_names"]) == [WORDS]
         torch.testing.assert_close(logits, view_logits(loaded, video, WORDS, fusion=fusion)[0])
         assert embedding.shape == (2, 32)
     assert loaded.model.clip.text.token_embedding.weight.numel() > 0  # the model keeps its text tower
@@ -121,8 +123,12 @@ def test_graphs_give_the_models_numbers(model: Path, tmp_path: Path, style: str,
         session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
         assert [item.name for item in session.get_outputs()] == ["embedding", "logits"]
         logits = torch.from_numpy(session.run(["logits"], {"video": video.numpy()})[0])
+        facts = session.get_modelmeta().custom_metadata_map
     else:
-        logits = torch.export.load(output).module()(video)[1]
+        facts = {"class_names": "", "preprocessing": ""}
+        logits = torch.export.load(output, extra_files=facts).module()(video)[1]
+    assert json.loads(facts["class_names"]) == [WORDS]
+    assert json.loads(facts["preprocessing"])["FRAMES"] == video.shape[2]
     torch.testing.assert_close(logits, view_logits(reference, video, WORDS)[0], atol=2e-4, rtol=1e-4)
     assert output.stat().st_size < model.stat().st_size / 2  # the text tower stayed outside
 
