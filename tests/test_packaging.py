@@ -132,6 +132,25 @@ def test_our_packages_win_from_every_entry_script(script: Path, impostor: Path) 
     assert "usage" in done.stdout.lower()
 
 
+@pytest.mark.parametrize("other", ["datasets/__init__.py", "utils.py"])
+def test_a_program_that_finds_another_package_of_our_names_is_told(tmp_path: Path, other: str) -> None:
+    (tmp_path / other).parent.mkdir(exist_ok=True)
+    (tmp_path / other).touch()
+    remedy = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
+    for first, wrong in (("", True), (remedy, False)):
+        (tmp_path / "program.py").write_text(f"{first}import runs.config\n")
+        done = subprocess.run(
+            [sys.executable, str(tmp_path / "program.py")],
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == int(wrong), done.stderr
+        assert (f"Remedy: put sys.path.insert(0, {str(CHECKOUT)!r})" in done.stderr) is wrong, done.stderr
+
+
 class TestMake:
     """The Makefile's decisions, without installing anything: a stand-in plays the interpreter."""
 
