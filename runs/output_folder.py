@@ -195,9 +195,10 @@ def differing_keys(
     only: tuple[str, ...] = ("",),
 ) -> list[str]:
     """The keys that begin with one of `only`, but for those that begin with one of `free`, whose values
-    differ: "KEY was A, now B".
+    differ: "KEY was A, now B". What an earlier version did not store had its default.
     """
-    before, now = flatten(stored), flatten(wanted)
+    defaults = flatten(to_dict(RunConfig()))
+    before, now = ({**defaults, **flatten(tree)} for tree in (stored, wanted))
     return [
         f"{key} was {before.get(key)}, now {now.get(key)}"
         for key in sorted(before.keys() | now.keys())

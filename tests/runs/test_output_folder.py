@@ -75,6 +75,9 @@ def test_without_its_configuration_a_runs_checkpoint_tells_what_it_was(tmp_path:
     folder.open(config).close()
     with pytest.raises(ConfigError, match="RANDOM_SEED was 0, now 3"):
         folder.open(load_run_config(None, ["RANDOM_SEED", "3"]))
+    del state["config"]["OPTIMIZER"]["HOLD_EPOCHS"]  # as an earlier version stored it
+    trainer.checkpoints.save(state, 2)
+    folder.open(config).close()
 
 
 def test_a_folder_that_cannot_be_is_an_error(tmp_path: Path) -> None:
