@@ -78,13 +78,13 @@ def _build_model(config: RunConfig) -> VideoModel:
     return build_video_model(config.model, config.video, shape, clip=clip, own_models=own_models)
 
 
-def check_normalisation(config: RunConfig) -> None:
+def check_normalisation(config: RunConfig, *, tunes: bool = True) -> None:
     """Tell before anything is fetched that the tag of CLIP's weights wants other DATA.MEAN and DATA.STD.
 
-    For a CLIP as published: trained weights want what they were trained with, and a tower that is tuned may
-    be given ImageNet's. Raises ConfigError.
+    For a CLIP as published: trained weights want what they were trained with, and a tower that is going to be
+    tuned may be given ImageNet's (tunes false: used as it is). Raises ConfigError.
     """
-    if _tunes_with_imagenets(config):
+    if tunes and _tunes_with_imagenets(config):
         return
     backbone, data = config.video.backbone, config.data
     tag = tag_description(backbone.meta_arch_name, backbone.pretrain_weight_path)

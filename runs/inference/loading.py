@@ -72,7 +72,7 @@ def load_model(
 
 def untrained_model(config: RunConfig, device: torch.device) -> VideoClassifier:
     """A model without trained weights: for the frozen CLIP alone. Raises ConfigError."""
-    check_normalisation(config)
+    check_normalisation(config, tunes=False)
     shape = ClipShape(config.data.num_input_frames, config.data.sparse_sample_alpha)
     own_models = build_own_models(config)
     try:

@@ -44,7 +44,7 @@ class VideoEmbedder:
         """Raises ConfigError for weights that cannot be had, or are needed and not given."""
         device = choose_device(config.num_gpus, torch.cuda.device_count())
         if not checkpoint:
-            check_normalisation(config)
+            check_normalisation(config, tunes=False)
         with drawn_as_in_a_run(config.random_seed):  # a CLIP of random weights is that of the run
             network = build_retriever(config, device)
         if checkpoint:
