@@ -17,6 +17,8 @@ def chunk_count(path: str, stream: int) -> int:
     with open(path, "rb") as file:
         while len(header := file.read(8)) == 8:
             kind, size = header[:4], int.from_bytes(header[4:], "little")
+            if kind == bytes(4):  # no chunk: room that was set aside, or never copied
+                break
             if kind in _LISTS:  # whose own kind follows, then its chunks
                 position += 12
             else:

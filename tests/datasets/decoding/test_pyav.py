@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from datasets.decoding import VideoReadError, open_video
+from datasets.decoding.avi import chunk_count
 from datasets.decoding.pyav import PyAVReader
 from datasets.decoding.stream import VideoStream
 from tests.datasets.decoding.numbered import HEIGHT, WIDTH, numbers_in, write_numbered_video
@@ -216,6 +217,12 @@ def test_frames_dropped_at_the_end_do_not_damage_an_avi(tmp_path: Path) -> None:
     path.write_bytes(content[: end + 2 * len(empty)])
     with pytest.raises(VideoReadError, match=rf"damaged: {COUNT} of {COUNT + dropped} frames"):
         open_video(path)
+
+
+def test_room_set_aside_in_an_avi_is_no_chunk(tmp_path: Path) -> None:
+    path = tmp_path / "set_aside.avi"
+    path.write_bytes(b"00dc" + bytes(4) + bytes(4096) + b"00dc" + bytes(4))
+    assert chunk_count(str(path), 0) == 1
 
 
 def test_bytes_that_are_no_picture_are_an_error_not_a_frame(tmp_path: Path) -> None:
