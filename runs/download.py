@@ -22,13 +22,18 @@ from collections.abc import Sequence
 from models.weights import download_model, weights_folder
 from models.zoo import ZooError, ZooModel, find_model, zoo_models
 from models.zoo_page import scores_text
+from runs.cli import readable_errors
 from utils.download import DownloadError, TransferSettings
 from utils.progress import byte_progress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    options = _parse(arguments)
+    with readable_errors():
+        return _run(_parse(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     folder = options.to or weights_folder()
     if options.list:
         print(listing(zoo_models(), folder))

@@ -34,6 +34,20 @@ def test_a_wrong_name_and_a_missing_network_are_one_line_each(capsys: pytest.Cap
     assert [error.partition(":")[0] for error in errors] == ["error", "error"]
 
 
+def test_an_interrupted_download_says_how_to_go_on() -> None:
+    code = """if True:
+        import os, signal, sys
+        from utils.stopping import leave_on_interrupt
+        leave_on_interrupt()
+        import runs.download
+        runs.download.download_model = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)
+        sys.exit(runs.download.main(["clip-vit-b16"]))
+    """
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 130
+    assert "clip-vit-b16: interrupted; the same command resumes it" in found.stderr
+
+
 def test_all_goes_on_after_a_failure_and_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
