@@ -2,7 +2,8 @@
 
 1. the files that the config names, one per head
 2. none for text–video data
-3. the data set's own class-name file, where it lies in the annotation folder
+3. the data set's own class-name file, where it lies in the annotation folder; one that may be another's
+   must have as many names as the data set has classes
 4. the list that ships with the project
 5. for data of one's own: the distinct label names of the training CSV that is named or found (or of the
    list itself)
@@ -11,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from datasets.annotations.class_files import check_class_count, read_class_names
@@ -52,9 +53,9 @@ def choose_class_names(
     elif spec.classes == "none":
         return ()
     elif spec.classes == "shipped":
-        heads, origin = _shipped_or_beside(spec, _class_file(spec, folder, lists), notes)
+        heads, origin = _shipped_or_beside(spec, folder, lists, notes)
     else:
-        class_file = _class_file(spec, folder, lists)
+        class_file = next(_class_files(spec.class_files, folder, lists), None)
         heads, origin = _of_own_data(spec, class_file, list_path, folder, training_list)
     check_class_counts(origin, heads, num_classes)
     return heads
@@ -73,20 +74,60 @@ def check_class_counts(origin: str, heads: ClassNames, num_classes: int | Sequen
         check_class_count(origin, len(names), count)
 
 
-def _shipped_or_beside(spec: DatasetSpec, file: str | None, notes: list[str]) -> tuple[ClassNames, str]:
+def _shipped_or_beside(
+    spec: DatasetSpec, folder: str, lists: Sequence[str], notes: list[str]
+) -> tuple[ClassNames, str]:
     """The shipped lists, or for a single head the class-name file that lies beside the annotations."""
-    shipped = tuple(class_names(name) for name in spec.class_lists)
-    if file is None or len(shipped) != 1:
-        return shipped, f"the names of {spec.title} that ship with the project"
-    names = read_class_names(file, len(shipped[0]))
-    differing = [index for index, name in enumerate(names) if class_key(name) != class_key(shipped[0][index])]
+    heads = tuple(class_names(name) for name in spec.class_lists)
+    origin = f"the names of {spec.title} that ship with the project"
+    if len(heads) != 1:
+        return heads, origin
+    (shipped,) = heads
+    file = next(_class_files(spec.class_files, folder, lists), None)
+    if file is not None:
+        names = read_class_names(file, len(shipped))
+    else:
+        ambiguous = _class_files(spec.ambiguous_class_files, folder, lists)
+        file, names = _first_that_fits(ambiguous, shipped, notes)
+    if file is None:
+        return heads, origin
+    differing = _differing(names, shipped)
     if differing:
         index = differing[0]
         notes.append(
             f"class names are those of {file}: {len(differing)} of them differ from the list that ships with "
-            f"the project, for instance class {index}, {names[index]!r} against {shipped[0][index]!r}"
+            f"the project, for instance class {index}, {names[index]!r} against {shipped[index]!r}"
         )
     return (names,), file
+
+
+def _first_that_fits(
+    files: Iterable[str], shipped: tuple[str, ...], notes: list[str]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The first file with as many names as are shipped, and its names; None and those shipped where none has.
+
+    Where only the spelling differs, it is the shipped one: a run goes on and predicts alike with the file and
+    without it.
+    """
+    for file in files:
+        try:
+            names = read_class_names(file, len(shipped))
+        except AnnotationError as error:
+            if isinstance(error.__cause__, OSError):  # it may well be the one, and be read the next time
+                raise
+            why = " ".join(str(error).partition("Remedy: ")[0].split()).rstrip(".")
+            notes.append(
+                f"class names are those that ship with the project, not those beside the list: {why}"
+            )
+        else:
+            return file, names if _differing(names, shipped) else shipped
+    return None, shipped
+
+
+def _differing(names: Sequence[str], shipped: Sequence[str]) -> list[int]:
+    """Indices of the names that are others than those shipped, however they are spelled."""
+    pairs = zip(names, shipped, strict=True)
+    return [index for index, (name, other) in enumerate(pairs) if class_key(name) != class_key(other)]
 
 
 def _of_own_data(
@@ -114,11 +155,11 @@ def _of_own_data(
     )
 
 
-def _class_file(spec: DatasetSpec, folder: str, lists: Sequence[str]) -> str | None:
-    """The first class-name file in the folder; a list of videos may have the name of one."""
+def _class_files(names: Sequence[str], folder: str, lists: Sequence[str]) -> Iterator[str]:
+    """The class-name files of these names in the folder; a list of videos may have the name of one."""
     taken = {os.path.normpath(path) for path in lists}
-    found = (match for name in spec.class_files for match in find_matches(folder, name))
-    return next((path for path in found if os.path.normpath(path) not in taken), None)
+    found = (match for name in names for match in find_matches(folder, name))
+    return (path for path in found if os.path.normpath(path) not in taken)
 
 
 def _training_csv(spec: DatasetSpec, folder: str, named: str) -> str | None:

@@ -45,6 +45,9 @@ class DatasetSpec:
     class_files: tuple[str, ...] = ()
     """Class-name files that, when they lie in the annotation folder, are used in place of the shipped
     list."""
+    ambiguous_class_files: tuple[str, ...] = ()
+    """Further ones, whose names files of other data sets and tools have as well: used where they hold as many
+    names as the shipped list."""
     heads: tuple[str, ...] = ()
     """What each head tells, where there are several."""
     extension: str = "mp4"
@@ -93,9 +96,9 @@ def _kinetics(number: int) -> DatasetSpec:
             f"kinetics_{number}_labels.csv",
             f"kinetics{number}_labels.csv",
             f"label_map_k{number}.txt",
-            "labels.json",  # as in DiST's release, whose lists may count its names in any order
-            f"k{number}_labels.json",
         ),
+        # as in DiST's release, whose lists may count its names in any order
+        ambiguous_class_files=("labels.json", f"k{number}_labels.json"),
     )
 
 

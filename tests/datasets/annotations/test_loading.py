@@ -131,6 +131,39 @@ def test_labels_beside_a_list_of_kinetics_are_those_that_it_counts(tmp_path: Pat
     assert "400 of them differ from the list that ships" in split.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("dataset", "labels", "why"),
+    [
+        ("k600", list(class_names("k400")), "400 class names where 600 are expected"),
+        ("k400", {name: str(index) for index, name in enumerate(class_names("ssv2"))}, "174 class names"),
+        ("k700", [{"label": "run"}], "neither a list of names nor a table"),
+        ("k400", {"version": "1.0"}, "no new index"),
+        ("k400", ["run", "run"], "1 entry is wrong"),
+    ],
+)
+def test_labels_of_something_else_beside_a_list_of_kinetics_are_left_aside(
+    tmp_path: Path, dataset: str, labels: object, why: str
+) -> None:
+    write(tmp_path / "labels.json", json.dumps(labels))
+    write(tmp_path / "val.txt", "val/a.mp4 1\n")
+    split = load_split(dataset, "val", anno_dir=tmp_path)
+    assert split.class_names == (class_names(dataset),)
+    assert [why in note and "labels.json" in note and "Remedy" not in note for note in split.notes] == [True]
+    own = class_names(dataset)[::-1]  # the next file is asked as well
+    write(tmp_path / f"{dataset}_labels.json", json.dumps(own))
+    assert load_split(dataset, "val", anno_dir=tmp_path).class_names == (own,)
+
+
+def test_labels_of_kinetics_in_another_spelling_are_the_shipped_ones(tmp_path: Path) -> None:
+    """A run that began without the file goes on, and predicts the names that its report has."""
+    spelled = [name.title().replace(" ", "_") for name in class_names("k400")]
+    assert tuple(spelled) != class_names("k400")
+    write(tmp_path / "labels.json", json.dumps(spelled))
+    write(tmp_path / "val.txt", "val/a.mp4 1\n")
+    split = load_split("k400", "val", anno_dir=tmp_path)
+    assert (split.class_names, split.notes) == ((class_names("k400"),), ())
+
+
 def test_a_list_of_videos_is_no_file_of_class_names(tmp_path: Path) -> None:
     write(tmp_path / "labels.txt", "a.mp4 0\nb.mp4 1\n")
     write(tmp_path / "val.txt", "c.mp4 1\n")
