@@ -110,9 +110,10 @@ class DataConfig:
     test_crop_size: int = 224
     """Side of the square test crop in pixels."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """How frames are resized. The published recipes use bilinear, ST-Adapter's bicubic."""
+    """How frames are resized. The published recipes use bilinear; ST-Adapter's and CLIP4Clip's, bicubic."""
     antialias: bool = False
-    """Whether shrinking is antialiased. The published recipes do without: their checkpoints expect it."""
+    """Whether shrinking is antialiased. The published recipes do without, as their checkpoints expect; only
+    CLIP4Clip's antialias."""
     mean: tuple[float, float, float] = CLIP_MEAN
     """Mean of red, green and blue in [0, 1] that is subtracted. CLIP's by default."""
     std: tuple[float, float, float] = CLIP_STD
