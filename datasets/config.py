@@ -96,8 +96,9 @@ class DataConfig:
     fixed rate; segment_offset: as segment_based, in the way of the text-video recipes."""
     sampling_rate: int = 8
     """interval_based: distance between two frames of a clip, in frames at DATA.TARGET_FPS."""
-    target_fps: float = 30.0
-    """interval_based: the frame rate in which DATA.SAMPLING_RATE counts, whatever the file's own."""
+    target_fps: float | None = 30.0
+    """interval_based: the frame rate in which DATA.SAMPLING_RATE counts, whatever the file's own; null: the
+    file's own, frames are counted as they are."""
     minus_interval: bool = False
     """interval_based: end the clip one DATA.SAMPLING_RATE earlier, where the last interval starts."""
     train_jitter_scales: tuple[float, float] = (0.4, 1.0)
@@ -123,7 +124,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         for key in ("NUM_INPUT_FRAMES", "SPARSE_SAMPLE_ALPHA", "SAMPLING_RATE", "SPLIT"):
             _require_positive(key, getattr(self, key.lower()))
-        for key in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE", "TEST_SCALE", "TARGET_FPS", "CACHE_SIZE_GB"):
+        for key in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE", "TEST_SCALE", "CACHE_SIZE_GB"):
             _require_positive(key, getattr(self, key.lower()))
         frames, alpha = self.num_input_frames, self.sparse_sample_alpha
         require(
@@ -151,8 +152,9 @@ class DataConfig:
             f"{list(self.std)} holds a value that is not positive",
             "CLIP's is the default",
         )
-        if self.shots is not None:
-            _require_positive("SHOTS", self.shots)
+        for key in ("SHOTS", "TARGET_FPS"):
+            if (value := getattr(self, key.lower())) is not None:
+                _require_positive(key, value)
         self._check_jitter_scales()
 
     def _check_jitter_scales(self) -> None:

@@ -70,7 +70,7 @@ def interval_based(
     num_frames: int,
     sampling_rate: float,
     fps: float,
-    target_fps: float,
+    target_fps: float | None,
     *,
     minus_interval: bool = False,
     view: int | None = None,
@@ -80,19 +80,25 @@ def interval_based(
     """`num_frames` frames evenly over a span of num_frames · sampling_rate frames at `target_fps`, (T,)
     int64.
 
-    The span is len = T · sampling_rate · fps / target_fps frames of this video. It starts uniformly in [0,
-    count - len] in training, and at k/V of that range for view k of V (its middle when V = 1). Indices go
-    evenly from start to start + len - 1, or to start + len - sampling_rate with `minus_interval`; they are
-    clamped to the video, then truncated.
+    The span is len = T · sampling_rate · fps / target_fps frames of this video, without a `target_fps`
+    T · sampling_rate of them whatever its rate. It starts uniformly in [0, count - len] in training, and at
+    k/V of that range for view k of V (its middle when V = 1). Indices go evenly from start to
+    start + len - 1, or to start + len - sampling_rate with `minus_interval` (exactly sampling_rate apart
+    where len was not scaled); they are clamped to the video, then truncated.
 
     Raises:
         ValueError: as `segment_based`, or a rate that is not positive.
     """
     view = _checked_view(frame_count, num_frames, view, num_views, generator)
-    for name, rate in (("sampling_rate", sampling_rate), ("fps", fps), ("target_fps", target_fps)):
+    rates = {"sampling_rate": sampling_rate}
+    if target_fps is not None:
+        rates |= {"fps": fps, "target_fps": target_fps}
+    for name, rate in rates.items():
         if not (rate > 0 and math.isfinite(rate)):
             raise ValueError(f"{name} is {rate}: interval-based sampling needs a positive number")
-    span = num_frames * sampling_rate * fps / target_fps
+    span = num_frames * sampling_rate
+    if target_fps is not None:
+        span = span * fps / target_fps
     free = max(frame_count - span, 0.0)
     if generator is not None:
         start = free * float(torch.rand((), dtype=torch.float64, generator=generator))
@@ -138,7 +144,7 @@ class ClipSampling:
     num_frames: int
     mode: SamplingMode = "segment_based"
     sampling_rate: float = 8
-    target_fps: float = 30.0
+    target_fps: float | None = 30.0
     minus_interval: bool = False
 
     def training_clips(self, frame_count: int, fps: float, generators: Sequence[torch.Generator]) -> Indices:

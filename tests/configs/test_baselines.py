@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from datasets.config import CLIP_MEAN, CLIP_STD
+from datasets.sampling import sample_generator
 from datasets.transforms.rand_augment import RandAugment
 from runs.build import build_schedule, group_settings
 from runs.build_data import build_sampling
@@ -61,8 +62,11 @@ def test_a_recipe_is_what_its_name_says(path: Path) -> None:
     if config.data.sampling_mode == "interval_based":
         strides = {8: 16, 16: 16, 32: 8} if config.model.name == "evl" else {8: 16, 16: 8, 32: 4}
         assert config.data.sampling_rate == strides[config.data.num_input_frames]
-        (clip,) = build_sampling(config).test_clips(300, 30.0, 1)
-        assert set(np.diff(clip)) == {config.data.sampling_rate}
+        for fps in (30.0, 29.97, 25.0, 24.0, 15.0):
+            clips = build_sampling(config).test_clips(300, fps, config.test.num_ensemble_views)
+            generators = [sample_generator(0, 0, index) for index in range(5)]
+            drawn = build_sampling(config, training=True).training_clips(300, fps, generators)
+            assert set(np.diff(np.concatenate([clips, drawn])).flat) == {config.data.sampling_rate}
     if path.parts[-2] == "ssv2":
         assert config.augmentation.flip_prob == (0.5 if "zero-shot" in path.stem else 0)
     assert config.data.interpolation == ("bicubic" if config.model.name == "st_adapter" else "bilinear")

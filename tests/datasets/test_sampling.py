@@ -57,6 +57,13 @@ def test_interval_based_scales_with_the_frame_rate() -> None:
     assert interval_based(100, 4, 8, 15, 30).tolist() == [42, 47, 52, 57]
 
 
+def test_interval_based_without_a_target_counts_the_frames_of_the_file() -> None:
+    # the span is 4 * 8 = 32 of 100 frames at any rate, even at one that a file does not tell
+    for fps in (15, 29.97, 60, 0):
+        assert interval_based(100, 4, 8, fps, None).tolist() == [34, 44, 54, 65]
+        assert interval_based(100, 4, 8, fps, None, minus_interval=True).tolist() == [34, 42, 50, 58]
+
+
 def test_interval_based_truncates_positions_not_their_rounding_errors() -> None:
     # start 172/3, step 127/15: the 11th position is 2130/15 = 142 exactly
     assert interval_based(300, 16, 8, 30, 30, view=1, num_views=3)[10] == 142

@@ -73,6 +73,7 @@ def test_defaults_are_a_valid_run() -> None:
         ("DATA.TRAIN_CROP_SIZE 200", "DATA.TRAIN_CROP_SIZE", "such as 192"),
         ("DATA.TRAIN_JITTER_SCALES [0.4,320]", "DATA.TRAIN_JITTER_SCALES", "short sides"),
         ("DATA.TRAIN_JITTER_SCALES [200,320]", "DATA.TRAIN_JITTER_SCALES", "224 (the crop)"),
+        ("DATA.TARGET_FPS 0", "DATA.TARGET_FPS", "above 0"),
         ("DATA.STD [0,1,1]", "DATA.STD", "CLIP's"),
         ("DATA.DATASET_LABEL_TEXT.TEMPLATES [photo]", "DATA.DATASET_LABEL_TEXT.TEMPLATES", "with {}"),
         ("DATA.DECODER deocrd", "DATA.DECODER", "decord"),
