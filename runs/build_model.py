@@ -28,6 +28,7 @@ from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.config import RunConfig
 from runs.custom import load_custom_components
+from runs.trained_with import tell_other_clips
 from utils import distributed
 from utils.activation_checkpointing import recompute_activations
 from utils.config import ConfigError
@@ -198,12 +199,14 @@ def load_weights(
     *,
     trains: bool = False,
     class_names: Sequence[Sequence[str]] = (),
+    used_with: RunConfig | None = None,
 ) -> None:
     """Fill `network` with trained weights: this project's checkpoints (averaged ones where there are),
     releases.
 
     name_or_path: a file or a name of the model zoo; key: what set it; trains: whether training follows, which
-    may give the classifiers other classes; class_names: per head, what else a classifier's classes must be.
+    may give the classifiers other classes; class_names: per head, what else a classifier's classes must be;
+    used_with: what is warned about where the weights were trained with something else.
     Raises ConfigError when they do not fit.
     """
     try:
@@ -215,6 +218,8 @@ def load_weights(
         raise ConfigError(str(error), key=key) from error
     _check_frozen(network, taken, path, key, trains=trains)
     get_logger().info("trained weights taken from %s", path)
+    if used_with is not None:
+        tell_other_clips(file, used_with)
 
 
 def _check_classifiers(

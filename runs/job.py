@@ -169,7 +169,8 @@ def _take_tested_weights(config: RunConfig, task: Task, split: AnnotatedSplit) -
     """For a run that only tests. Raises ConfigError when trained weights are needed and none are named."""
     path = config.test.checkpoint_file_path
     if path:
-        load_weights(task.network, path, "TEST.CHECKPOINT_FILE_PATH", class_names=split.class_names)
+        key, names = "TEST.CHECKPOINT_FILE_PATH", split.class_names
+        load_weights(task.network, path, key, class_names=names, used_with=config)
     elif any(weight.requires_grad for weight in task.network.parameters()):
         raise ConfigError(
             f"model {config.model.name!r} has weights of its own, and this run does not train them",

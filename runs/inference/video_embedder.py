@@ -48,7 +48,7 @@ class VideoEmbedder:
         with drawn_as_in_a_run(config.random_seed):  # a CLIP of random weights is that of the run
             network = build_retriever(config, device)
         if checkpoint:
-            load_weights(network, checkpoint, "--checkpoint")
+            load_weights(network, checkpoint, "--checkpoint", used_with=config)
         elif any(network.role(name) is Role.NEW for name, _ in network.named_parameters()):
             raise ConfigError(
                 f"model {config.model.name!r} has weights of its own, and none are given",

@@ -315,3 +315,37 @@ def test_as_many_classifiers_as_labels(tmp_path: Path, clips: list[str]) -> None
     torch.save({**content, "class_names": [*NAMES, ["a", "b"]]}, path)
     with pytest.raises(ConfigError, match="has 2 classifiers, and a video of this list 1 labels"):
         load_weights(network_of(config_of(clips[0], **PROBE)), path, KEY, class_names=NAMES)
+
+
+def test_clips_of_another_kind_than_in_training_are_told(
+    tmp_path: Path, clips: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    by_interval = {"DATA.SAMPLING_MODE": "interval_based"}
+    path = trained(tmp_path, config_of(clips[0], **by_interval))
+    content = torch.load(path, weights_only=True)
+    del content["config"]["DATA"]["ANTIALIAS"]  # of before it was a setting
+    content["config"]["DATA"]["MEAN"] = [0.4815, 0.4578, 0.4082]
+    torch.save(content, path)
+    release = tmp_path / "release.safetensors"
+    save_release(load_model(path), release, class_names=NAMES)
+    same = config_of(clips[0], **by_interval)
+    other = config_of(
+        clips[0],
+        **by_interval,
+        **{"DATA.SAMPLING_RATE": "4", "DATA.ANTIALIAS": "true", "DATA.STD": "[0.229, 0.224, 0.225]"},
+    )
+    for file in (path, str(release)):
+        load_weights(network_of(same), file, KEY, used_with=same)
+        load_model(file, config=same)
+        load_model(file, overrides=["DATA.ANTIALIAS", "true"])
+        load_weights(network_of(other), file, KEY, trains=True)
+        assert "was trained with" not in caplog.text
+        load_weights(network_of(other), file, KEY, used_with=other)
+        load_model(file, config=other)
+        old = "DATA.STD [0.26862954,0.26130258,0.27577711] DATA.ANTIALIAS false DATA.SAMPLING_RATE 8"
+        new = "DATA.STD [0.229,0.224,0.225] DATA.ANTIALIAS true DATA.SAMPLING_RATE 4"
+        assert caplog.text.count(f"{file} was trained with {old} and is used with {new}: its") == 2
+        caplog.clear()
+    segments = config_of(clips[0], **{"DATA.SAMPLING_RATE": "4"})  # which nothing reads there
+    load_model(path, config=segments)
+    assert "SAMPLING_MODE segment_based: its" in caplog.text and "SAMPLING_RATE" not in caplog.text
