@@ -26,7 +26,7 @@ from models.key_table import ConversionError
 from utils.checkpoint import has_broken_seal
 
 _WRAPPERS = ("model_state", "state_dict", "weights", "model", "module")
-_CHECKPOINT_FACTS = ("config", "class_names", "frozen_sha256", "encoder")
+_CHECKPOINT_FACTS = ("config", "class_names", "frozen_sha256", "encoder", "behaviour", "floor_adjusted")
 _LEAST_HEADER = 8
 # What torch.load raises on damaged or foreign files, by experience.
 _UNREADABLE = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, IndexError)
@@ -50,8 +50,8 @@ class WeightFile:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """safetensors: the file's own description."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """A training checkpoint of this project: its `config`, `frozen_sha256` of the weights not in it, and
-    of its `encoder` what weights do not show."""
+    """A training checkpoint of this project: its `config`, `frozen_sha256` of the weights not in it, of its
+    `encoder` what weights do not show, and the `behaviour` of its version."""
 
 
 def read_weight_file(path: Path) -> WeightFile:

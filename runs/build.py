@@ -26,6 +26,7 @@ from runs.output_folder import OutputFolder
 from runs.task import Task, TrainedNetwork
 from runs.timetable import Timetable
 from runs.train import LoopSettings, Trainer
+from runs.trained_with import behaviour_of
 from runs.training_state import Progress, TrainingState
 from runs.training_step import Objective, TrainingStep
 from runs.watching import Watch
@@ -151,7 +152,7 @@ def tell_adjusted_floor(config: RunConfig, state: Mapping[str, Any]) -> None:
     """
     settings, batch = config.optimizer, config.train.batch_size
     floor = build_schedule(settings, batch).min_lr
-    if floor != settings.min_lr and not state.get("floor_adjusted") and distributed.is_main():
+    if floor != settings.min_lr and behaviour_of(state) < 1 and distributed.is_main():
         get_logger().warning(
             "OPTIMIZER.ADJUST_LR scales MIN_LR, too: the learning rate does not fall below %g from here on. "
             "The checkpoint may be of an earlier version, whose floor was OPTIMIZER.MIN_LR as it stands, %g",

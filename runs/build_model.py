@@ -28,7 +28,7 @@ from models.weights import locate_weights
 from models.zoo import ZooError
 from runs.config import RunConfig
 from runs.custom import load_custom_components
-from runs.trained_with import tell_other_clips
+from runs.trained_with import tell_glued_prefix, tell_other_clips
 from utils import distributed
 from utils.activation_checkpointing import recompute_activations
 from utils.config import ConfigError
@@ -220,6 +220,7 @@ def load_weights(
     get_logger().info("trained weights taken from %s", path)
     if used_with is not None:
         tell_other_clips(file, used_with)
+        tell_glued_prefix(used_with, file.facts, path)
 
 
 def _check_classifiers(

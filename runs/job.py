@@ -37,6 +37,7 @@ from runs.report import write_results_table, write_summary, write_training_repor
 from runs.summary import model_line, run_facts, training_facts, weights_facts
 from runs.task import Examiner, Task, TaskResult
 from runs.train import Trainer
+from runs.trained_with import tell_glued_prefix
 from utils import distributed
 from utils.checkpoint import frozen_fingerprint, read_checkpoint
 from utils.checkpoint_folder import FoundCheckpoint
@@ -212,7 +213,7 @@ def _start_or_resume(place: Workplace, trainer: Trainer, task: Task) -> None:
             logger.warning("passed over: %s", message)
         trainer.state.check_origin(found.state, str(found.path))
         check_clips_together(config, found)
-        tell_adjusted_floor(config, found.state)
+        _tell_earlier_version(config, found)
         trainer.resume(found)
         total = trainer.timetable.total_steps
         logger.info("resumed after step %d of %d from %s", trainer.progress.step, total, found.path)
@@ -250,10 +251,16 @@ def _take_over(config: RunConfig, trainer: Trainer, found: FoundCheckpoint) -> N
             key="TRAIN.FINE_TUNE",
             remedy="set these as they were, or TRAIN.FINE_TUNE true: it takes the weights alone",
         )
+    _tell_earlier_version(config, found)
     trainer.resume(found)
     # A last loop that was shorter than the others is one that this run is in the middle of.
     loop, _ = trainer.timetable.locate(trainer.progress.step)
     trainer.progress.closed_loops = min(trainer.progress.closed_loops, loop)
+
+
+def _tell_earlier_version(config: RunConfig, found: FoundCheckpoint) -> None:
+    tell_adjusted_floor(config, found.state)
+    tell_glued_prefix(config, found.state, found.path, trains=True)
 
 
 def _test(place: Workplace, task: Task, split: AnnotatedSplit, trainer: Trainer | None) -> dict[str, Any]:

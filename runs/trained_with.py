@@ -1,6 +1,7 @@
 """What weights were trained with, told where they are used with something else: another score, no error.
 
     checkpoint, release ──its configuration──► what it was shown: DATA.MEAN, DATA.INTERPOLATION, …
+               └─────────its behaviour──────► what its version did otherwise under the same keys
 
 Texts that class names are put into are not compared: zero-shot recipes have sentences of their own.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from datasets.config import DataConfig
@@ -19,9 +21,20 @@ from utils import distributed
 from utils.config import to_dict
 from utils.logging import get_logger
 
+BEHAVIOUR = 1
+"""Of this version, in every checkpoint; raised where the same configuration comes to mean another training.
+
+1: OPTIMIZER.ADJUST_LR scales MIN_LR, and a space follows DATA.DATASET_LABEL_TEXT.PROMPT_PREFIX.
+"""
+
 _SHOWN = ("MEAN", "STD", "INTERPOLATION", "ANTIALIAS", "SAMPLING_MODE")
 _SHOWN_BY_INTERVAL = ("SAMPLING_RATE", "TARGET_FPS", "MINUS_INTERVAL")
 _ROUNDED = 1e-3
+
+
+def behaviour_of(state: Mapping[str, Any]) -> int:
+    """BEHAVIOUR of the version that wrote a checkpoint; 0 for those of before it was written down."""
+    return int(state.get("behaviour", state.get("floor_adjusted", False)))
 
 
 def tell_other_clips(file: WeightFile, config: RunConfig) -> None:
@@ -42,6 +55,37 @@ def tell_other_clips(file: WeightFile, config: RunConfig) -> None:
             "%s was trained with %s and is used with %s: its scores may be others than with the former",
             file.path, _pairs(before, different), _pairs(now, different),
         )  # fmt: skip
+
+
+def tell_glued_prefix(
+    config: RunConfig, state: Mapping[str, Any], source: str | Path, *, trains: bool = False
+) -> None:
+    """Warn where a checkpoint was trained on class names that PROMPT_PREFIX was glued to, and they are
+    compared with a space between.
+
+    state: what the checkpoint says beside its tensors; trains: whether its training goes on.
+    """
+    trained = state.get("config") or {}
+    texts = trained.get("DATA", {}).get("DATASET_LABEL_TEXT", {})
+    prefix = texts.get("PROMPT_PREFIX", "")
+    used = config.data.dataset_label_text
+    glued = prefix and not prefix[-1].isspace() and behaviour_of(state) < 1
+    if not glued or prefix.strip() != used.prompt_prefix.strip() or not _compares_with_names(trained):
+        return
+    if distributed.is_main():
+        sentences = [f"{prefix}{template}" for template in texts.get("TEMPLATES", ["{}"])]
+        elsewhere = ", in another OUTPUT_DIR (TRAIN.CHECKPOINT_FILE_PATH, TRAIN.FINE_TUNE false)"
+        get_logger().warning(
+            "%s may be of an earlier version, which put no space behind PROMPT_PREFIX: trained with %r, used "
+            "with %r. The former is DATA.DATASET_LABEL_TEXT.PROMPT_PREFIX '' and "
+            "DATA.DATASET_LABEL_TEXT.TEMPLATES \"%s\"%s",
+            source, sentences[0], used.sentences[0], sentences, elsewhere if trains else "",
+        )  # fmt: skip
+
+
+def _compares_with_names(trained: Mapping[str, Any]) -> bool:
+    head = trained.get("VIDEO", {}).get("HEAD", {}).get("NAME", "text")
+    return head == "text" and trained.get("TASK_TYPE", "classification") == "classification"
 
 
 def _differ(before: Any, now: Any) -> bool:

@@ -17,6 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from models.bundled_clip import differing_unshown
+from runs.trained_with import BEHAVIOUR
 from utils import distributed
 from utils.checkpoint import CheckpointError, load_trainable_state, trainable_state
 from utils.config import ConfigError
@@ -106,7 +107,7 @@ class TrainingState:
             "data": distributed.gather(self.data.state_dict()),
             "frozen_sha256": self.frozen_sha256,
             "encoder": dict(self.encoder),
-            "floor_adjusted": True,
+            "behaviour": BEHAVIOUR,
             "torch": str(torch.__version__),
         }
 

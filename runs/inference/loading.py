@@ -28,7 +28,7 @@ from runs.build_model import build_own_models, check_normalisation
 from runs.config import RunConfig
 from runs.inference.classifier import VideoClassifier
 from runs.inference.described import Described, describe
-from runs.trained_with import tell_other_clips
+from runs.trained_with import tell_glued_prefix, tell_other_clips
 from utils.config import ConfigError
 from utils.precision import Precision, resolve_precision
 from utils.progress import byte_progress
@@ -61,6 +61,7 @@ def load_model(
     check_unshown(file, network.model.clip)
     if config is not None:  # overrides of the weights' own are meant
         tell_other_clips(file, described.config)
+    tell_glued_prefix(described.config, file.facts, path)
     numbers = _precision(precision, place)
     _keep_frozen(network.model, frozen_precision, numbers)
     return VideoClassifier(

@@ -123,6 +123,7 @@ def test_a_floor_that_an_earlier_version_did_not_scale_is_told(
 ) -> None:
     begun = {"OPTIMIZER__MIN_LR": "1.0e-4", "OPTIMIZER__ADJUST_LR": "true"}
     tell_adjusted_floor(config_of(**begun), {"floor_adjusted": True})
+    tell_adjusted_floor(config_of(**begun), {"behaviour": 1})
     tell_adjusted_floor(config_of(**begun | {"OPTIMIZER__ADJUST_LR": "false"}), {})
     tell_adjusted_floor(config_of(**begun | {"OPTIMIZER__MIN_LR": "0"}), {})
     assert not caplog.text

@@ -18,6 +18,7 @@ import yaml
 
 from runs import job
 from runs.evaluate import Evaluator
+from runs.trained_with import BEHAVIOUR
 from tests.runs.conftest import Pairs
 from tests.runs.tiny_runs import STEPS, start_run
 from utils.checkpoint import fingerprint, read_checkpoint, write_checkpoint
@@ -136,7 +137,11 @@ def test_a_trained_checkpoint_is_tested_alone_and_starts_another_run(
     path = max(trained.glob("checkpoints/step_*.pt"))
     pairs = {**finished, "OUTPUT_DIR": str(tmp_path / "tested")}
     alone = start_run({**pairs, "TRAIN.ENABLE": "false", "TEST.CHECKPOINT_FILE_PATH": str(path)})
-    assert alone.codes() == [0], alone.text()
+    assert alone.codes() == [0] and "was trained with" not in alone.text(), alone.text()
+    shown = {"OUTPUT_DIR": str(tmp_path / "shown"), "DATA.INTERPOLATION": "bicubic"}
+    otherwise = start_run({**pairs, **shown, "TRAIN.ENABLE": "false", "TEST.CHECKPOINT_FILE_PATH": str(path)})
+    said = "was trained with DATA.INTERPOLATION bilinear and is used with DATA.INTERPOLATION bicubic"
+    assert otherwise.codes() == [0] and otherwise.text().count(said) == 1, otherwise.text()
     scores = [
         json.loads((folder / "summary.json").read_text())["test"] for folder in (trained, tmp_path / "tested")
     ]
@@ -158,18 +163,26 @@ def test_another_run_goes_on_from_a_whole_state_with_its_own_settings(
     pairs_of: Pairs, tiny_videos: Path
 ) -> None:
     folds = {"TRAIN__NUM_FOLDS": "2", "TRAIN__CHECKPOINT_STEPS": "0"}
+    folds["DATA__DATASET_LABEL_TEXT__PROMPT_PREFIX"] = "a photo of"
     first = pairs_of("first", **folds, OPTIMIZER__MAX_EPOCH="3")  # loops of five steps and of two
     assert start_run(first).codes() == [0]
     state = max(Path(first["OUTPUT_DIR"]).glob("checkpoints/step_*.pt"))
     content = read_checkpoint(state)
     content["progress"] |= {"best_score": 101.0, "best_step": 7}  # nothing here will be better
+    del content["behaviour"]
     write_checkpoint(state, content)
+    Path(first["OUTPUT_DIR"], "summary.json").unlink()
+    resumed = start_run(first)
+    assert resumed.codes() == [0] and "resumed after step 7" in resumed.text(), resumed.text()
+    assert "which put no space behind PROMPT_PREFIX" in resumed.text()
     taken = {"TRAIN__CHECKPOINT_FILE_PATH": str(state), "TRAIN__FINE_TUNE": "false"}
     settings = {"OPTIMIZER__BETAS": "[0.8, 0.9]", "OPTIMIZER__NEW_NET_LRMULT": "1"}
     further = pairs_of("further", **folds, **taken, **settings, OPTIMIZER__MAX_EPOCH="4")
     run = start_run(further)
     assert run.codes() == [0] and "took over the state after step 7" in run.text(), run.text()
+    assert "which put no space behind PROMPT_PREFIX" in run.text()
     last = read_checkpoint(Path(further["OUTPUT_DIR"], "checkpoints", "step_000000010.pt"))
+    assert last["behaviour"] == BEHAVIOUR
     best = read_checkpoint(Path(further["OUTPUT_DIR"], "checkpoints", "best.pt"))
     assert best["progress"]["best_step"] == best["progress"]["step"] == 10
     assert last["progress"]["closed_loops"] == 2  # the last of them was validated and saved

@@ -349,3 +349,32 @@ def test_clips_of_another_kind_than_in_training_are_told(
     segments = config_of(clips[0], **{"DATA.SAMPLING_RATE": "4"})  # which nothing reads there
     load_model(path, config=segments)
     assert "SAMPLING_MODE segment_based: its" in caplog.text and "SAMPLING_RATE" not in caplog.text
+
+
+def test_a_prefix_that_an_earlier_version_glued_to_names_is_told(
+    tmp_path: Path, clips: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = "DATA.DATASET_LABEL_TEXT."
+    prefixed = config_of(clips[0], **{f"{texts}PROMPT_PREFIX": "a photo of a"})
+    path = trained(tmp_path, prefixed)
+    content = torch.load(path, weights_only=True)
+    for marker in ({"behaviour": 1}, {"floor_adjusted": True}):
+        torch.save({**content, **marker}, path)
+        load_model(path)
+    torch.save(content, path)
+    as_trained = {f"{texts}PROMPT_PREFIX": "", f"{texts}TEMPLATES": "['a photo of a{}']"}
+    alike = config_of(clips[0], **as_trained)
+    load_weights(network_of(alike), path, KEY, used_with=alike)
+    load_weights(network_of(prefixed), path, KEY, trains=True)
+    assert "PROMPT_PREFIX" not in caplog.text
+    load_weights(network_of(prefixed), path, KEY, used_with=prefixed)
+    load_model(path)
+    told = "trained with 'a photo of a{}', used with 'a photo of a {}'"
+    assert caplog.text.count(told) == 2
+    assert f"{texts}PROMPT_PREFIX '' and {texts}TEMPLATES \"['a photo of a{{}}']\"" in caplog.text
+    caplog.clear()
+    content["config"]["DATA"]["DATASET_LABEL_TEXT"]["PROMPT_PREFIX"] = "a photo of a "
+    torch.save(content, path)
+    load_model(path)
+    load_model(trained(tmp_path, config_of(clips[0], **RETRIEVAL, **{f"{texts}PROMPT_PREFIX": "a"})))
+    assert "PROMPT_PREFIX" not in caplog.text
