@@ -11,7 +11,6 @@ with other settings does not continue them.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -94,17 +93,16 @@ class EmbeddingStore:
             if not stored:
                 shutil.rmtree(self._folder, ignore_errors=True)
             raise NothingStoredError(f"no video gave an embedding; {self.path} is not written")
-        unfinished = self.path.with_name(f".{self.path.name}.part")
         metadata = {
             "ids": json.dumps(ids),
             "failed": json.dumps(self.failed),
             "settings": json.dumps(self._settings),
         }
-        if self.path.suffix == ".parquet":
-            _join_to_parquet(places, ids, unfinished)
-        else:
-            _join_to_safetensors(places, metadata, unfinished)
-        os.replace(unfinished, self.path)
+        with replacing(str(self.path)) as unfinished:
+            if self.path.suffix == ".parquet":
+                _join_to_parquet(places, ids, Path(unfinished))
+            else:
+                _join_to_safetensors(places, metadata, Path(unfinished))
         shutil.rmtree(self._folder)
         return len(ids)
 
