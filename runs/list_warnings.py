@@ -26,7 +26,7 @@ def warn_of_lists(splits: Mapping[str, AnnotatedSplit]) -> None:
 
 
 def _warn_of_equal_names(names: Sequence[str]) -> None:
-    """Classes of the same words have the same text features, so that the first always wins."""
+    """Classes of the same words have the same text features, among which the first always wins."""
     first_of: dict[str, int] = {}
     equal: list[str] = []
     for index, name in enumerate(names):
@@ -36,8 +36,8 @@ def _warn_of_equal_names(names: Sequence[str]) -> None:
     if equal:
         shown = "; ".join(equal[:_SHOWN]) + (" …" if len(equal) > _SHOWN else "")
         _warn(
-            f"classes of the same words, which CLIP's texts cannot tell apart: {shown}. If they are one "
-            "class, write it in one way in the lists"
+            f"classes of the same words: {shown}. If they are one class, write it in one way in the lists; a "
+            "model that compares with CLIP's texts cannot tell them apart"
         )
 
 

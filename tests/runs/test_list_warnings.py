@@ -26,7 +26,7 @@ def test_sound_lists_need_no_words(caplog: pytest.LogCaptureFixture) -> None:
 def test_classes_of_the_same_words(caplog: pytest.LogCaptureFixture) -> None:
     names = ("Open door", "close", "open_door", "turn", "Turn")
     warn_of_lists({"train": split("train", ("a.mp4", 0), names=names)})
-    assert "cannot tell apart: 0 'Open door' and 2 'open_door'; 3 'turn' and 4 'Turn'." in caplog.text
+    assert "of the same words: 0 'Open door' and 2 'open_door'; 3 'turn' and 4 'Turn'. If" in caplog.text
 
 
 def test_rows_that_repeat_a_video(caplog: pytest.LogCaptureFixture) -> None:
