@@ -200,10 +200,14 @@ def differing_keys(
     defaults = flatten(to_dict(RunConfig()))
     before, now = ({**defaults, **flatten(tree)} for tree in (stored, wanted))
     return [
-        f"{key} was {before.get(key)}, now {now.get(key)}"
+        f"{key} was {_text(before.get(key))}, now {_text(now.get(key))}"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key) and key.startswith(only) and not key.startswith(free)
     ]
+
+
+def _text(value: Any) -> Any:
+    return "null" if value is None else value  # as it is written in a configuration
 
 
 def differences_of_position(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

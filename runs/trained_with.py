@@ -8,6 +8,7 @@ Texts that class names are put into are not compared: zero-shot recipes have sen
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ def tell_other_clips(file: WeightFile, config: RunConfig) -> None:
     trained = read_description(file).config if is_release(file) else file.facts.get("config")
     if not trained:
         return
-    before = to_dict(DataConfig()) | dict(trained.get("DATA", {}))
+    before = to_dict(DataConfig()) | dict(_section(trained, "DATA"))
     now = to_dict(config.data)
     by_interval = before["SAMPLING_MODE"] == now["SAMPLING_MODE"] == "interval_based"
     keys = _SHOWN + _SHOWN_BY_INTERVAL if by_interval else _SHOWN
@@ -65,8 +66,8 @@ def tell_glued_prefix(
 
     state: what the checkpoint says beside its tensors; trains: whether its training goes on.
     """
-    trained = state.get("config") or {}
-    texts = trained.get("DATA", {}).get("DATASET_LABEL_TEXT", {})
+    trained = _section(state, "config")
+    texts = _section(_section(trained, "DATA"), "DATASET_LABEL_TEXT")
     prefix = texts.get("PROMPT_PREFIX", "")
     used = config.data.dataset_label_text
     glued = prefix and not prefix[-1].isspace() and behaviour_of(state) < 1
@@ -84,8 +85,14 @@ def tell_glued_prefix(
 
 
 def _compares_with_names(trained: Mapping[str, Any]) -> bool:
-    head = trained.get("VIDEO", {}).get("HEAD", {}).get("NAME", "text")
+    head = _section(_section(trained, "VIDEO"), "HEAD").get("NAME", "text")
     return head == "text" and trained.get("TASK_TYPE", "classification") == "classification"
+
+
+def _section(tree: Any, key: str) -> Mapping[str, Any]:
+    """A part of a configuration; nothing where there is none, or a file of others has something else."""
+    found = tree.get(key) if isinstance(tree, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _differ(before: Any, now: Any) -> bool:
@@ -101,4 +108,4 @@ def _pairs(values: Mapping[str, Any], keys: list[str]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(str, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

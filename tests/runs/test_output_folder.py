@@ -110,3 +110,5 @@ def test_only_what_changes_the_result_counts_as_different() -> None:
     assert differing_keys(before, same) == []
     other = to_dict(load_run_config(None, ["RANDOM_SEED", "3", "OPTIMIZER.MAX_EPOCH", "50"]))
     assert differing_keys(before, other) == ["OPTIMIZER.MAX_EPOCH was 36, now 50", "RANDOM_SEED was 0, now 3"]
+    at_any_rate = to_dict(load_run_config(None, ["DATA.TARGET_FPS", "null"]))
+    assert differing_keys(at_any_rate, before) == ["DATA.TARGET_FPS was null, now 30.0"]
