@@ -6,7 +6,7 @@ from pathlib import Path
 # utils.py beside a program that uses ours.
 try:
     import datasets.records  # noqa: F401
-    import models.errors  # noqa: F401
+    import models.peer_config  # noqa: F401
     import utils.disk  # noqa: F401
 except ModuleNotFoundError as error:
     _checkout = str(Path(__file__).resolve().parents[1])
